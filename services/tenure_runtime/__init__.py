@@ -1,0 +1,1 @@
+"""What do all services share: etcd, RPC, configuration, telemetry, supervision?"""

@@ -1,0 +1,1 @@
+"""How do the services of Tenure speak gRPC: transport, serving, errors, validation?"""
