@@ -1,0 +1,82 @@
+# Everything a developer does, in one place. `make` alone lists it.
+#
+# Two stamps say what .venv holds: `run` (enough for the demo) and `dev` (the tools and tests on top of it).
+# Both are installed from files that pin every package by hash; see `make lock`.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+RUN := .venv/.stamp-run
+DEV := .venv/.stamp-dev
+SOURCES := services clients/python/src tests bench deploy/dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test coverage bench check check-python check-protos format generate proto-baseline lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(DEV) ## Create .venv with everything that development needs
+
+$(RUN): requirements.lock pyproject.toml deploy/dev/setup.sh
+	@bash deploy/dev/setup.sh requirements.lock
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUN)
+	@bash deploy/dev/setup.sh requirements-dev.lock
+	@touch $@
+
+demo: $(RUN) ## Run tasks over real files, kill a node half way, check the result (INPUT=dir LIMIT=n AGENTS=n)
+	@tenure demo $(if $(INPUT),--input '$(INPUT)') $(if $(LIMIT),--limit $(LIMIT)) $(if $(AGENTS),--agents $(AGENTS))
+
+# Tests marked `alone` use the whole machine; pytest's exit code 5 says that none is selected.
+test: $(DEV) ## Run all tests (ARGS='-k lease' to choose)
+	@pytest -n 2 --dist worksteal -m 'not alone' $(ARGS)
+	@pytest -m alone $(ARGS) || [ $$? -eq 5 ]
+
+coverage: $(DEV) ## Run all tests and report which lines they did not reach
+	@rm -f .coverage .coverage.*
+	@coverage run -m pytest $(ARGS)
+	@coverage combine --quiet
+	@coverage report
+
+bench: $(DEV) ## Measure throughput, latency and failover; writes bench/results/latest.json
+	@python -m bench $(ARGS)
+
+check: check-python check-protos ## Lint, types, import contracts, protocol definitions, generated code
+
+check-python: $(DEV)
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@lint-imports
+
+# The generator's check comes first: it also lays out the borrowed definitions that buf needs.
+check-protos: $(DEV)
+	@python deploy/dev/generate.py --check
+	@buf lint
+	@buf format --diff --exit-code protos
+	@[ -f protos/baseline.binpb ] || { echo 'protos/baseline.binpb is missing: write it with `make proto-baseline`'; exit 1; }
+	@buf breaking protos --against protos/baseline.binpb
+
+format: $(DEV) ## Rewrite sources and protocol definitions in the project's format
+	@ruff check --fix .
+	@ruff format .
+	@python deploy/dev/generate.py --borrow
+	@buf format --write protos
+
+generate: $(DEV) ## Generate the Python code of the protocol definitions
+	@python deploy/dev/generate.py
+
+proto-baseline: $(DEV) ## Accept today's protocol definitions as what later ones must not break
+	@python deploy/dev/generate.py --baseline
+
+lock: ## Resolve the dependencies anew and pin them by hash (UPGRADE=1 takes newer versions)
+	@bash deploy/dev/lock.sh $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove the environment, caches and everything else that can be made again
+	@rm -rf .venv .deps build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
