@@ -1,0 +1,19 @@
+"""Do the diagrams in the documentation say what the transition tables say?"""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+CONCEPTS = Path(__file__).resolve().parents[2] / "docs" / "concepts.md"
+PRINTED = re.compile(r"<!-- printed: ([\w.]+)\.(\w+) -->\n```\w+\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.parametrize(("module", "function", "text"), PRINTED.findall(CONCEPTS.read_text()))
+def test_a_printed_table_is_the_one_in_the_code(module: str, function: str, text: str) -> None:
+    assert text == getattr(import_module(module), function)()
+
+
+def test_there_are_printed_tables() -> None:
+    assert len(PRINTED.findall(CONCEPTS.read_text())) == 2
