@@ -1,0 +1,1 @@
+"""The scheduler without I/O: events in, commands out, one writer."""

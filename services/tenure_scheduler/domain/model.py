@@ -1,0 +1,410 @@
+"""What does the scheduler know about a task, an attempt and a worker?
+
+These objects are the state: the leader is the only writer, so it mutates them in place, and the shell encodes
+their present values when it seals a batch. Everything below the line "volatile" in a constructor is rebuilt after
+a change of leadership; the rest is what the records in etcd hold.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakValueDictionary
+
+from tenure_core.fence import Fence
+from tenure_core.labels import Constraint, Preference
+from tenure_core.resources import Capacity, Demand, Grant, Pool
+from tenure_core.retry import NO_RETRY, RetryPolicy
+from tenure_core.states import (
+    AttemptOutcome,
+    AttemptStage,
+    LogState,
+    LossEvidence,
+    OnDisconnect,
+    TaskState,
+    WorkerVerdict,
+)
+from tenure_core.timing import NEVER, Duration, Instant, UtcNs
+
+if TYPE_CHECKING:
+    from tenure_scheduler.domain.events import Hello
+    from tenure_scheduler.domain.queue import Lane
+
+NO_STREAM: Final = 0
+"""Streams are numbered from 1 by the shell."""
+
+
+class Shape:
+    """What placement looks at; tasks with equal demands share one object, so work is done once per shape."""
+
+    __slots__ = ("__weakref__", "constraints", "demand", "kind", "preferences", "seen_fleet", "suits")
+
+    def __init__(
+        self,
+        kind: str,
+        demand: Demand,
+        constraints: tuple[Constraint, ...],
+        preferences: tuple[Preference, ...],
+    ) -> None:
+        self.kind = kind
+        self.demand = demand
+        self.constraints = constraints
+        self.preferences = preferences
+        # volatile: which workers can take it at all, for the fleet as of `seen_fleet`
+        self.suits: list[Worker] = []
+        self.seen_fleet = -1
+
+
+class Profile:
+    """What tasks that were submitted alike have in common; interned, so a task costs one pointer for it."""
+
+    __slots__ = (
+        "__weakref__",
+        "has_output",
+        "namespace",
+        "on_disconnect",
+        "priority",
+        "queue",
+        "queue_timeout",
+        "retry",
+        "shape",
+    )
+
+    def __init__(
+        self,
+        namespace: str,
+        queue: str,
+        priority: int,
+        shape: Shape,
+        retry: RetryPolicy,
+        on_disconnect: OnDisconnect,
+        queue_timeout: Duration,
+        has_output: bool,
+    ) -> None:
+        self.namespace = namespace
+        self.queue = queue
+        self.priority = priority
+        self.shape = shape
+        self.retry = retry
+        self.on_disconnect = on_disconnect
+        self.queue_timeout = queue_timeout
+        self.has_output = has_output
+
+
+class Interner:
+    """Gives equal profiles and shapes the same object; entries vanish with their last task."""
+
+    __slots__ = ("_profiles", "_shapes")
+
+    def __init__(self) -> None:
+        self._profiles: WeakValueDictionary[tuple[object, ...], Profile] = WeakValueDictionary()
+        self._shapes: WeakValueDictionary[tuple[object, ...], Shape] = WeakValueDictionary()
+
+    def shape(
+        self,
+        kind: str,
+        demand: Demand = Demand(),  # noqa: B008
+        constraints: tuple[Constraint, ...] = (),
+        preferences: tuple[Preference, ...] = (),
+    ) -> Shape:
+        """The one shape with these contents. `kind` is what the worker must be able to run ("process", "noop")."""
+        key = (kind, demand, constraints, preferences)
+        found = self._shapes.get(key)
+        if found is None:
+            found = self._shapes[key] = Shape(kind, demand, constraints, preferences)
+        return found
+
+    def profile(
+        self,
+        shape: Shape,
+        *,
+        namespace: str = "default",
+        queue: str = "default",
+        priority: int = 0,
+        retry: RetryPolicy = NO_RETRY,
+        on_disconnect: OnDisconnect = OnDisconnect.CONTINUE,
+        queue_timeout: Duration = 0.0,
+        has_output: bool = True,
+    ) -> Profile:
+        """The one profile with these contents. `queue_timeout` 0: none; `has_output` False: no log is expected."""
+        key = (namespace, queue, priority, shape, retry, on_disconnect, queue_timeout, has_output)
+        found = self._profiles.get(key)
+        if found is None:
+            found = self._profiles[key] = Profile(*key)
+        return found
+
+
+class LogFinals(NamedTuple):
+    """Where the output of an attempt ends: frames over all channels, bytes per channel."""
+
+    frames: int = 0
+    stdout: int = 0
+    stderr: int = 0
+    records: int = 0
+
+
+class Attempt:
+    """One grant of a task to one worker."""
+
+    __slots__ = (
+        "assigned_ns",
+        "counted",
+        "ended_ns",
+        "evidence",
+        "exit_code",
+        "grant",
+        "log",
+        "number",
+        "outcome",
+        "pid",
+        "reason",
+        "relay",
+        "session",
+        "signal",
+        "start_number",
+        "started_ns",
+        "stopping",
+        "worker",
+    )
+
+    def __init__(self, number: int, worker: str, session: int, grant: Grant, assigned_ns: UtcNs) -> None:
+        self.number = number
+        self.worker = worker
+        self.session = session
+        self.grant = grant
+        self.assigned_ns = assigned_ns
+        self.outcome: AttemptOutcome | None = None
+        self.exit_code: int | None = None
+        self.signal: int | None = None
+        self.reason = ""
+        self.evidence: LossEvidence | None = None
+        self.counted = False
+        """It used up one failure or one loss of the task's budgets."""
+        self.started_ns: UtcNs = 0
+        self.ended_ns: UtcNs = 0
+        self.pid = 0
+        self.relay = ""
+        self.log: LogFinals | None = None
+        # volatile
+        self.start_number = 0
+        """Number of the command that carried its Start; 0: it came with a Hello."""
+        self.stopping: AttemptOutcome | None = None
+        """The outcome that a Stop asked for."""
+
+    @property
+    def stage(self) -> AttemptStage:
+        if self.outcome is not None:
+            return AttemptStage.ENDED
+        return AttemptStage.STARTED if self.started_ns else AttemptStage.ASSIGNED
+
+
+class Task:
+    """One task: what was submitted, where it stands, and its newest attempts."""
+
+    __slots__ = (
+        "attempt",
+        "attempts",
+        "avoid_until_ns",
+        "birth",
+        "cancel_reason",
+        "created_ns",
+        "dirty",
+        "dropped_attempts",
+        "failures",
+        "finished_ns",
+        "id",
+        "in_lane",
+        "labels",
+        "log_missing",
+        "log_state",
+        "losses",
+        "name",
+        "next_attempt_ns",
+        "outcome",
+        "own",
+        "profile",
+        "reason",
+        "request_id",
+        "retry_of",
+        "revision",
+        "sequence",
+        "spec",
+        "state",
+        "traceparent",
+        "updated_ns",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        task_id: str,
+        sequence: int,
+        profile: Profile,
+        spec: bytes,
+        created_ns: UtcNs,
+        *,
+        name: str = "",
+        labels: tuple[tuple[str, str], ...] = (),
+        request_id: str = "",
+        retry_of: str = "",
+        traceparent: str = "",
+    ) -> None:
+        self.id = task_id
+        self.sequence = sequence
+        self.profile = profile
+        self.spec = spec
+        self.created_ns = created_ns
+        self.name = name
+        self.labels = labels
+        self.request_id = request_id
+        self.retry_of = retry_of
+        self.traceparent = traceparent
+        self.state = TaskState.PENDING
+        self.reason = ""
+        self.attempt = 0
+        """Number of the newest attempt; 0: none yet."""
+        self.attempts: tuple[Attempt, ...] = ()
+        """The newest attempts, oldest first."""
+        self.dropped_attempts = 0
+        self.failures = 0
+        self.losses = 0
+        self.updated_ns = created_ns
+        self.next_attempt_ns: UtcNs = 0
+        """When BACKOFF ends."""
+        self.finished_ns: UtcNs = 0
+        self.cancel_reason = ""
+        self.outcome: AttemptOutcome | None = None
+        """Outcome of the attempt that decided, once the task is finished."""
+        self.avoid_until_ns: UtcNs = 0
+        self.log_state = LogState.OPEN
+        self.log_missing = 0
+        self.revision = 0
+        """Revision of etcd at which the record last changed, as far as the shell has told."""
+        # volatile
+        self.birth: bytes | None = None
+        """The shell's: the part of the record that never changes, encoded once."""
+        self.worker: Worker | None = None
+        """Who holds the open attempt."""
+        self.own = 0
+        """Session in whose name the key `own/<task>` was last written; 0: there is none."""
+        self.dirty = False
+        self.in_lane: Lane | None = None
+
+    @property
+    def current(self) -> Attempt | None:
+        """The newest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+
+class JoinStep(NamedTuple):
+    """A Hello that waits for etcd: which step is under way, and the Hello itself."""
+
+    step: str
+    """"delete" the old `live`, "grant" a lease, "register" it, or "wait" for the other instance to be gone."""
+    stream: int
+    direct: bool
+    hello: Hello
+    ticket: int
+    same_process: bool
+    """The same instance on the same boot: attempts that it holds may be adopted."""
+
+
+class Worker:
+    """One worker: what its registration says, and what this leader knows of its session."""
+
+    __slots__ = (
+        "attempts",
+        "boot_id",
+        "capacity",
+        "closed_cause",
+        "command_number",
+        "connect",
+        "cordoned",
+        "direct",
+        "dirty",
+        "disconnected_at",
+        "drain_deadline_ns",
+        "gone_at",
+        "gone_evidence",
+        "hold_until_ns",
+        "instance",
+        "joining",
+        "labels",
+        "lease_id",
+        "leftovers",
+        "live_revision",
+        "name",
+        "phase",
+        "pool",
+        "processed",
+        "reason",
+        "reduced_guarantees",
+        "sent",
+        "session",
+        "stream",
+        "task_types",
+        "updated_ns",
+        "verdict",
+        "version",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.session = 0
+        self.connect = 0
+        self.verdict = WorkerVerdict.ACTIVE
+        self.cordoned = False
+        self.reason = ""
+        """Why it is cordoned, drained or lost: one sentence."""
+        self.instance = ""
+        self.boot_id = ""
+        self.capacity = Capacity()
+        self.labels: Mapping[str, str] = {}
+        self.task_types: frozenset[str] = frozenset()
+        self.version = ""
+        self.reduced_guarantees: tuple[str, ...] = ()
+        self.updated_ns: UtcNs = 0
+        self.hold_until_ns: UtcNs = 0
+        self.drain_deadline_ns: UtcNs = 0
+        self.lease_id = 0
+        # volatile
+        self.live_revision = 0
+        """Create revision of `live`; 0: it does not exist, as far as this leader knows."""
+        self.stream = NO_STREAM
+        self.direct = False
+        self.disconnected_at: Instant = NEVER
+        self.closed_cause = ""
+        self.gone_at: Instant = NEVER
+        """When it was proved that `live` is gone, while the consequences are still waited for."""
+        self.gone_evidence = LossEvidence.LEASE_EXPIRED
+        self.attempts: dict[str, Task] = {}
+        """Open attempts by task."""
+        self.leftovers: dict[Fence, Grant] = {}
+        """Attempts that were given away while the worker had them: they occupy it until their exit."""
+        self.pool = Pool(self.capacity)
+        self.command_number = 0
+        self.processed = 0
+        """Number of the last command that the agent said it processed on this stream."""
+        self.sent: deque[tuple[int, Instant]] = deque()
+        """Commands with Starts that left and are not processed: number, when they left."""
+        self.joining: JoinStep | None = None
+        self.phase = 0
+        self.dirty = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the session stands: `live` exists, and a stream carries commands."""
+        return self.stream != NO_STREAM and self.live_revision != 0 and self.joining is None
+
+    @property
+    def schedulable(self) -> bool:
+        """Whether new attempts may be placed here."""
+        return self.ready and not self.cordoned and self.verdict is WorkerVerdict.ACTIVE
+
+
+class Relay(NamedTuple):
+    """A live log relay."""
+
+    id: str
+    address: str
