@@ -1,12 +1,12 @@
 """Is the committed code the one that the protocol definitions produce, and if not, make it so.
 
-    python deploy/dev/generate.py            write the generated code, remove what no definition produces any more
-    python deploy/dev/generate.py --check    change nothing; list the differences and exit 1 if there are any
-    python deploy/dev/generate.py --baseline write protos/baseline.binpb, what `buf breaking` compares with
-    python deploy/dev/generate.py --borrow   only lay out the definitions of others in .deps, where buf finds them
+    generate.py             write the generated code, remove what no definition produces any more
+    generate.py --check     change nothing; list the differences and exit 1 if there are any
+    generate.py --baseline  write protos/baseline.binpb, what `buf breaking` compares with
+    generate.py --borrow    only lay out the definitions of others in .deps, where buf finds them
 
-Everything comes from installed packages; nothing is fetched. Code is generated into a temporary folder first, so that
-a faulty definition leaves the committed code untouched.
+Everything comes from installed packages; nothing is fetched. Code is generated into a temporary folder first,
+so that a faulty definition leaves the committed code untouched.
 """
 
 import argparse
@@ -102,7 +102,9 @@ def main() -> int:
             if not options.check:
                 apply(fresh, path)
     if options.check and found:
-        print("The generated code is not what the definitions produce: run `make generate` and commit the result.")
+        print(
+            "The generated code is not what the definitions produce: run `make generate`, commit the result."
+        )
     return 1 if options.check and found else 0
 
 

@@ -1,0 +1,1 @@
+"""A whole fleet on one machine: for the demo, for trying things, for tests."""
