@@ -1,6 +1,6 @@
 """How does a service write its log?
 
-One JSON object or one console line per event on standard error, with UTC time, level, logger and the bound
+One JSON object or one console line per event on standard error, with UTC time, level, component and the bound
 context (task, attempt, worker, trace). Below the chosen level an event costs a comparison.
 """
 
@@ -27,7 +27,7 @@ bound = bound_contextvars
 
 def get_logger(name: str) -> Logger:
     """A logger; it may be made at import time, what `configure_logging` sets applies at its first event."""
-    logger: Logger = structlog.get_logger(logger=name)
+    logger: Logger = structlog.get_logger(component=name)
     return logger
 
 
