@@ -1,0 +1,1 @@
+"""How do disk, gRPC and etcd reach the relay's decisions?"""

@@ -1,0 +1,1 @@
+"""What does the relay decide, free of I/O, clocks and sockets?"""
