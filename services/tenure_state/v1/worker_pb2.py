@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctenure_state/v1/worker.proto\x12\x0ftenure_state.v1\"\xce\x06\n\x12WorkerRegistration\x12\x18\n\x07session\x18\x01 \x01(\x04R\x07session\x12\x18\n\x07\x63onnect\x18\x02 \x01(\x04R\x07\x63onnect\x12\x18\n\x07verdict\x18\x03 \x01(\rR\x07verdict\x12\x1a\n\x08\x63ordoned\x18\x04 \x01(\x08R\x08\x63ordoned\x12\x1a\n\x08instance\x18\x05 \x01(\tR\x08instance\x12\x17\n\x07\x62oot_id\x18\x06 \x01(\tR\x06\x62ootId\x12\x1b\n\tcpu_milli\x18\x07 \x01(\rR\x08\x63puMilli\x12!\n\x0cmemory_bytes\x18\x08 \x01(\x04R\x0bmemoryBytes\x12G\n\x06\x63ounts\x18\t \x03(\x0b\x32/.tenure_state.v1.WorkerRegistration.CountsEntryR\x06\x63ounts\x12J\n\x07indexed\x18\n \x03(\x0b\x32\x30.tenure_state.v1.WorkerRegistration.IndexedEntryR\x07indexed\x12G\n\x06labels\x18\x0b \x03(\x0b\x32/.tenure_state.v1.WorkerRegistration.LabelsEntryR\x06labels\x12\x1d\n\ntask_types\x18\x0c \x03(\tR\ttaskTypes\x12\x18\n\x07version\x18\r \x01(\tR\x07version\x12\"\n\rupdated_at_ns\x18\x0e \x01(\x03R\x0bupdatedAtNs\x12\"\n\rhold_until_ns\x18\x0f \x01(\x03R\x0bholdUntilNs\x12\x19\n\x08lease_id\x18\x10 \x01(\x03R\x07leaseId\x12-\n\x12reduced_guarantees\x18\x11 \x03(\tR\x11reducedGuarantees\x1a\x39\n\x0b\x43ountsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x04R\x05value:\x02\x38\x01\x1a:\n\x0cIndexedEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\rR\x05value:\x02\x38\x01\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"B\n\nWorkerLive\x12\x18\n\x07session\x18\x01 \x01(\x04R\x07session\x12\x1a\n\x08instance\x18\x02 \x01(\tR\x08instance\"W\n\tOwnership\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\rR\x07\x61ttempt\x12\x16\n\x06worker\x18\x02 \x01(\tR\x06worker\x12\x18\n\x07session\x18\x03 \x01(\x04R\x07sessionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctenure_state/v1/worker.proto\x12\x0ftenure_state.v1\"\x92\x07\n\x12WorkerRegistration\x12\x18\n\x07session\x18\x01 \x01(\x04R\x07session\x12\x18\n\x07\x63onnect\x18\x02 \x01(\x04R\x07\x63onnect\x12\x18\n\x07verdict\x18\x03 \x01(\rR\x07verdict\x12\x1a\n\x08\x63ordoned\x18\x04 \x01(\x08R\x08\x63ordoned\x12\x1a\n\x08instance\x18\x05 \x01(\tR\x08instance\x12\x17\n\x07\x62oot_id\x18\x06 \x01(\tR\x06\x62ootId\x12\x1b\n\tcpu_milli\x18\x07 \x01(\rR\x08\x63puMilli\x12!\n\x0cmemory_bytes\x18\x08 \x01(\x04R\x0bmemoryBytes\x12G\n\x06\x63ounts\x18\t \x03(\x0b\x32/.tenure_state.v1.WorkerRegistration.CountsEntryR\x06\x63ounts\x12J\n\x07indexed\x18\n \x03(\x0b\x32\x30.tenure_state.v1.WorkerRegistration.IndexedEntryR\x07indexed\x12G\n\x06labels\x18\x0b \x03(\x0b\x32/.tenure_state.v1.WorkerRegistration.LabelsEntryR\x06labels\x12\x1d\n\ntask_types\x18\x0c \x03(\tR\ttaskTypes\x12\x18\n\x07version\x18\r \x01(\tR\x07version\x12\"\n\rupdated_at_ns\x18\x0e \x01(\x03R\x0bupdatedAtNs\x12\"\n\rhold_until_ns\x18\x0f \x01(\x03R\x0bholdUntilNs\x12\x19\n\x08lease_id\x18\x10 \x01(\x03R\x07leaseId\x12-\n\x12reduced_guarantees\x18\x11 \x03(\tR\x11reducedGuarantees\x12\x16\n\x06reason\x18\x12 \x01(\tR\x06reason\x12*\n\x11\x64rain_deadline_ns\x18\x13 \x01(\x03R\x0f\x64rainDeadlineNs\x1a\x39\n\x0b\x43ountsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x04R\x05value:\x02\x38\x01\x1a:\n\x0cIndexedEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\rR\x05value:\x02\x38\x01\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"B\n\nWorkerLive\x12\x18\n\x07session\x18\x01 \x01(\x04R\x07session\x12\x1a\n\x08instance\x18\x02 \x01(\tR\x08instance\"W\n\tOwnership\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\rR\x07\x61ttempt\x12\x16\n\x06worker\x18\x02 \x01(\tR\x06worker\x12\x18\n\x07session\x18\x03 \x01(\x04R\x07sessionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,15 +38,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKERREGISTRATION_LABELSENTRY']._loaded_options = None
   _globals['_WORKERREGISTRATION_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_WORKERREGISTRATION']._serialized_start=50
-  _globals['_WORKERREGISTRATION']._serialized_end=896
-  _globals['_WORKERREGISTRATION_COUNTSENTRY']._serialized_start=720
-  _globals['_WORKERREGISTRATION_COUNTSENTRY']._serialized_end=777
-  _globals['_WORKERREGISTRATION_INDEXEDENTRY']._serialized_start=779
-  _globals['_WORKERREGISTRATION_INDEXEDENTRY']._serialized_end=837
-  _globals['_WORKERREGISTRATION_LABELSENTRY']._serialized_start=839
-  _globals['_WORKERREGISTRATION_LABELSENTRY']._serialized_end=896
-  _globals['_WORKERLIVE']._serialized_start=898
-  _globals['_WORKERLIVE']._serialized_end=964
-  _globals['_OWNERSHIP']._serialized_start=966
-  _globals['_OWNERSHIP']._serialized_end=1053
+  _globals['_WORKERREGISTRATION']._serialized_end=964
+  _globals['_WORKERREGISTRATION_COUNTSENTRY']._serialized_start=788
+  _globals['_WORKERREGISTRATION_COUNTSENTRY']._serialized_end=845
+  _globals['_WORKERREGISTRATION_INDEXEDENTRY']._serialized_start=847
+  _globals['_WORKERREGISTRATION_INDEXEDENTRY']._serialized_end=905
+  _globals['_WORKERREGISTRATION_LABELSENTRY']._serialized_start=907
+  _globals['_WORKERREGISTRATION_LABELSENTRY']._serialized_end=964
+  _globals['_WORKERLIVE']._serialized_start=966
+  _globals['_WORKERLIVE']._serialized_end=1032
+  _globals['_OWNERSHIP']._serialized_start=1034
+  _globals['_OWNERSHIP']._serialized_end=1121
 # @@protoc_insertion_point(module_scope)

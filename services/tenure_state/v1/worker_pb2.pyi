@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class WorkerRegistration(_message.Message):
-    __slots__ = ("session", "connect", "verdict", "cordoned", "instance", "boot_id", "cpu_milli", "memory_bytes", "counts", "indexed", "labels", "task_types", "version", "updated_at_ns", "hold_until_ns", "lease_id", "reduced_guarantees")
+    __slots__ = ("session", "connect", "verdict", "cordoned", "instance", "boot_id", "cpu_milli", "memory_bytes", "counts", "indexed", "labels", "task_types", "version", "updated_at_ns", "hold_until_ns", "lease_id", "reduced_guarantees", "reason", "drain_deadline_ns")
     class CountsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,8 @@ class WorkerRegistration(_message.Message):
     HOLD_UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
     LEASE_ID_FIELD_NUMBER: _ClassVar[int]
     REDUCED_GUARANTEES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_DEADLINE_NS_FIELD_NUMBER: _ClassVar[int]
     session: int
     connect: int
     verdict: int
@@ -63,7 +65,9 @@ class WorkerRegistration(_message.Message):
     hold_until_ns: int
     lease_id: int
     reduced_guarantees: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, session: _Optional[int] = ..., connect: _Optional[int] = ..., verdict: _Optional[int] = ..., cordoned: _Optional[bool] = ..., instance: _Optional[str] = ..., boot_id: _Optional[str] = ..., cpu_milli: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., counts: _Optional[_Mapping[str, int]] = ..., indexed: _Optional[_Mapping[str, int]] = ..., labels: _Optional[_Mapping[str, str]] = ..., task_types: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., updated_at_ns: _Optional[int] = ..., hold_until_ns: _Optional[int] = ..., lease_id: _Optional[int] = ..., reduced_guarantees: _Optional[_Iterable[str]] = ...) -> None: ...
+    reason: str
+    drain_deadline_ns: int
+    def __init__(self, session: _Optional[int] = ..., connect: _Optional[int] = ..., verdict: _Optional[int] = ..., cordoned: _Optional[bool] = ..., instance: _Optional[str] = ..., boot_id: _Optional[str] = ..., cpu_milli: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., counts: _Optional[_Mapping[str, int]] = ..., indexed: _Optional[_Mapping[str, int]] = ..., labels: _Optional[_Mapping[str, str]] = ..., task_types: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., updated_at_ns: _Optional[int] = ..., hold_until_ns: _Optional[int] = ..., lease_id: _Optional[int] = ..., reduced_guarantees: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., drain_deadline_ns: _Optional[int] = ...) -> None: ...
 
 class WorkerLive(_message.Message):
     __slots__ = ("session", "instance")

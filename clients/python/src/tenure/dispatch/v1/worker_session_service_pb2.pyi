@@ -190,18 +190,30 @@ class Refusal(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class Commands(_message.Message):
-    __slots__ = ("number", "starts", "stops", "accepted", "fenced")
+    __slots__ = ("number", "starts", "stops", "accepted", "fenced", "placements")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     STARTS_FIELD_NUMBER: _ClassVar[int]
     STOPS_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     FENCED_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
     number: int
     starts: _containers.RepeatedCompositeFieldContainer[Start]
     stops: _containers.RepeatedCompositeFieldContainer[Stop]
     accepted: _containers.RepeatedScalarFieldContainer[str]
     fenced: _containers.RepeatedCompositeFieldContainer[Fenced]
-    def __init__(self, number: _Optional[int] = ..., starts: _Optional[_Iterable[_Union[Start, _Mapping]]] = ..., stops: _Optional[_Iterable[_Union[Stop, _Mapping]]] = ..., accepted: _Optional[_Iterable[str]] = ..., fenced: _Optional[_Iterable[_Union[Fenced, _Mapping]]] = ...) -> None: ...
+    placements: _containers.RepeatedCompositeFieldContainer[Placement]
+    def __init__(self, number: _Optional[int] = ..., starts: _Optional[_Iterable[_Union[Start, _Mapping]]] = ..., stops: _Optional[_Iterable[_Union[Stop, _Mapping]]] = ..., accepted: _Optional[_Iterable[str]] = ..., fenced: _Optional[_Iterable[_Union[Fenced, _Mapping]]] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ...) -> None: ...
+
+class Placement(_message.Message):
+    __slots__ = ("fence", "relay_id", "relay_address")
+    FENCE_FIELD_NUMBER: _ClassVar[int]
+    RELAY_ID_FIELD_NUMBER: _ClassVar[int]
+    RELAY_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    fence: str
+    relay_id: str
+    relay_address: str
+    def __init__(self, fence: _Optional[str] = ..., relay_id: _Optional[str] = ..., relay_address: _Optional[str] = ...) -> None: ...
 
 class Start(_message.Message):
     __slots__ = ("fence", "spec", "granted", "relay_id", "relay_address", "traceparent")

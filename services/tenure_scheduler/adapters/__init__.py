@@ -1,0 +1,1 @@
+"""What stands between the scheduler's core and the world: etcd, gRPC, clocks."""

@@ -1,0 +1,261 @@
+"""How do tasks and workers lie in etcd?
+
+A task's record is two serialized parts one after the other, which protobuf reads as one message: the birth, encoded
+once, and what changes. The hot path is `encode_task`: it runs at the submission, the assignment and the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, NamedTuple
+
+from tenure_core.errors import DataLoss
+from tenure_core.resources import Capacity, Demand, Grant, Pool
+from tenure_core.states import TERMINAL, AttemptOutcome, LogState, LossEvidence, TaskState, WorkerVerdict
+from tenure_scheduler.adapters.specs import SpecReader
+from tenure_scheduler.domain.model import Attempt, LogFinals, Task, Worker
+from tenure_state.v1.task_pb2 import AttemptRecord, TaskBirth, TaskRecord
+from tenure_state.v1.worker_pb2 import Ownership, WorkerLive, WorkerRegistration
+
+INLINE_SPEC_BYTES: Final = 1024
+_DIGEST_BYTES: Final = 16
+
+
+def spec_apart(task: Task) -> bool:
+    """Whether the spec has a key of its own because it is large."""
+    return len(task.spec) > INLINE_SPEC_BYTES
+
+
+def encode_task(task: Task) -> bytes:
+    """The present record of a task."""
+    birth = task.birth
+    if birth is None:
+        birth = task.birth = _encode_birth(task)
+    record = TaskRecord(state=task.state, updated_at_ns=task.updated_ns, log_state=task.log_state)
+    if task.attempt:
+        record.attempt = task.attempt
+        record.attempts.extend([_encode_attempt(attempt) for attempt in task.attempts])
+    if task.reason:
+        record.reason = task.reason
+    if task.outcome is not None:
+        record.outcome = task.outcome
+    if task.failures or task.losses or task.dropped_attempts:
+        record.failures, record.losses = task.failures, task.losses
+        record.dropped_attempts = task.dropped_attempts
+    if task.next_attempt_ns:
+        record.next_attempt_at_ns = task.next_attempt_ns
+    if task.avoid_until_ns:
+        record.avoid_until_ns = task.avoid_until_ns
+    if task.cancel_reason or task.state is TaskState.CANCELLING:
+        record.cancel_reason = task.cancel_reason
+        record.cancelling = task.state is TaskState.CANCELLING
+    if task.log_missing:
+        record.log_missing_bytes = task.log_missing
+    if task.state in TERMINAL:
+        task.birth = None
+    return birth + record.SerializeToString()
+
+
+def _encode_birth(task: Task) -> bytes:
+    apart = spec_apart(task)
+    birth = TaskBirth(
+        sequence=task.sequence,
+        created_at_ns=task.created_ns,
+        request_id=task.request_id,
+        spec=b"" if apart else task.spec,
+        spec_digest=hashlib.sha256(task.spec).digest()[:_DIGEST_BYTES] if apart else b"",
+        retry_of=task.retry_of,
+        traceparent=task.traceparent,
+        spec_apart=apart,
+    )
+    return TaskRecord(birth=birth).SerializeToString()
+
+
+def _encode_attempt(attempt: Attempt) -> AttemptRecord:
+    record = AttemptRecord(
+        number=attempt.number,
+        worker=attempt.worker,
+        session=attempt.session,
+        assigned_at_ns=attempt.assigned_ns,
+        started_at_ns=attempt.started_ns,
+        relay=attempt.relay,
+    )
+    if attempt.grant.indexes:
+        for name, indexes in attempt.grant.indexes:
+            record.granted[name].indexes.extend(indexes)
+    if attempt.pid:
+        record.pid = attempt.pid
+    if attempt.outcome is not None:
+        _encode_end(record, attempt)
+    return record
+
+
+def _encode_end(record: AttemptRecord, attempt: Attempt) -> None:
+    record.outcome = attempt.outcome or 0
+    record.ended_at_ns = attempt.ended_ns
+    if attempt.exit_code is not None:
+        record.exit_code = attempt.exit_code
+    if attempt.signal is not None:
+        record.signal = attempt.signal
+    if attempt.reason:
+        record.reason = attempt.reason
+    if attempt.evidence is not None:
+        record.evidence = attempt.evidence
+    if attempt.counted:
+        record.counted = True
+    if attempt.log is not None:
+        log = attempt.log
+        record.log_frames, record.log_stdout = log.frames, log.stdout
+        record.log_stderr, record.log_records = log.stderr, log.records
+
+
+def decode_task(task_id: str, value: bytes, revision: int, specs: SpecReader, apart: bytes | None = None) -> Task:
+    """The task that a record holds; `apart` is the spec's own key where the record says that there is one.
+
+    Raises DataLoss for a record whose spec is missing or is not the one that was stored.
+    """
+    record = TaskRecord.FromString(value)
+    birth = record.birth
+    reading = specs.read_bytes(_spec_bytes(task_id, birth, apart))
+    task = Task(
+        task_id,
+        birth.sequence,
+        reading.profile,
+        reading.spec,
+        birth.created_at_ns,
+        name=reading.name,
+        labels=reading.labels,
+        request_id=birth.request_id,
+        retry_of=birth.retry_of,
+        traceparent=birth.traceparent,
+    )
+    _decode_rest(task, record)
+    task.revision = revision
+    return task
+
+
+def _spec_bytes(task_id: str, birth: TaskBirth, apart: bytes | None) -> bytes:
+    if not birth.spec_apart:
+        return birth.spec
+    if apart is None:
+        raise DataLoss(f"the spec of task {task_id} is missing")
+    if hashlib.sha256(apart).digest()[:_DIGEST_BYTES] != birth.spec_digest:
+        raise DataLoss(f"the spec of task {task_id} is not the one that was stored")
+    return apart
+
+
+def _decode_rest(task: Task, record: TaskRecord) -> None:
+    task.state = TaskState(record.state)
+    task.reason = record.reason
+    task.attempt = record.attempt
+    task.attempts = tuple(_decode_attempt(a, task.profile.shape.demand) for a in record.attempts)
+    task.dropped_attempts = record.dropped_attempts
+    task.failures = record.failures
+    task.losses = record.losses
+    task.updated_ns = record.updated_at_ns
+    task.next_attempt_ns = record.next_attempt_at_ns
+    task.finished_ns = record.updated_at_ns if task.state in TERMINAL else 0
+    task.cancel_reason = record.cancel_reason
+    task.outcome = AttemptOutcome(record.outcome) if record.outcome else None
+    task.avoid_until_ns = record.avoid_until_ns
+    task.log_state = LogState(record.log_state or LogState.OPEN)
+    task.log_missing = record.log_missing_bytes
+
+
+def _decode_attempt(record: AttemptRecord, demand: Demand) -> Attempt:
+    indexes = tuple((name, tuple(record.granted[name].indexes)) for name in sorted(record.granted))
+    attempt = Attempt(
+        record.number, record.worker, record.session, Grant(demand, indexes), record.assigned_at_ns
+    )
+    attempt.started_ns = record.started_at_ns
+    attempt.relay = record.relay
+    attempt.pid = record.pid
+    if record.outcome:
+        attempt.outcome = AttemptOutcome(record.outcome)
+        attempt.ended_ns = record.ended_at_ns
+        attempt.exit_code = record.exit_code if record.HasField("exit_code") else None
+        attempt.signal = record.signal if record.HasField("signal") else None
+        attempt.reason = record.reason
+        attempt.evidence = LossEvidence(record.evidence) if record.evidence else None
+        attempt.counted = record.counted
+        finals = LogFinals(record.log_frames, record.log_stdout, record.log_stderr, record.log_records)
+        attempt.log = finals if any(finals) else None
+    return attempt
+
+
+def encode_own(task: Task) -> bytes:
+    """The value of `own/<task>` for the newest attempt."""
+    attempt = task.attempts[-1]
+    return Ownership(
+        attempt=attempt.number, worker=attempt.worker, session=attempt.session
+    ).SerializeToString()
+
+
+def encode_worker(worker: Worker) -> bytes:
+    """The present registration of a worker."""
+    capacity = worker.capacity
+    return WorkerRegistration(
+        session=worker.session,
+        connect=worker.connect,
+        verdict=worker.verdict,
+        cordoned=worker.cordoned,
+        instance=worker.instance,
+        boot_id=worker.boot_id,
+        cpu_milli=capacity.cpu_milli,
+        memory_bytes=capacity.memory,
+        counts=dict(capacity.counts),
+        indexed={name: len(indexes) for name, indexes in capacity.indexed.items()},
+        labels=dict(worker.labels),
+        task_types=sorted(worker.task_types),
+        version=worker.version,
+        updated_at_ns=worker.updated_ns,
+        hold_until_ns=worker.hold_until_ns,
+        lease_id=worker.lease_id,
+        reduced_guarantees=worker.reduced_guarantees,
+        reason=worker.reason,
+        drain_deadline_ns=worker.drain_deadline_ns,
+    ).SerializeToString(deterministic=True)
+
+
+def decode_worker(name: str, value: bytes) -> Worker:
+    """The worker that a registration describes; whether it lives is another key's affair."""
+    record = WorkerRegistration.FromString(value)
+    worker = Worker(name)
+    worker.session, worker.connect = record.session, record.connect
+    worker.verdict = WorkerVerdict(record.verdict)
+    worker.cordoned, worker.reason = record.cordoned, record.reason
+    worker.instance, worker.boot_id = record.instance, record.boot_id
+    worker.capacity = Capacity(
+        record.cpu_milli,
+        record.memory_bytes,
+        dict(record.counts),
+        {resource: tuple(range(count)) for resource, count in record.indexed.items()},
+    )
+    worker.pool = Pool(worker.capacity)
+    worker.labels = dict(record.labels)
+    worker.task_types = frozenset(record.task_types)
+    worker.version = record.version
+    worker.updated_ns, worker.hold_until_ns = record.updated_at_ns, record.hold_until_ns
+    worker.drain_deadline_ns = record.drain_deadline_ns
+    worker.lease_id = record.lease_id
+    worker.reduced_guarantees = tuple(record.reduced_guarantees)
+    return worker
+
+
+def encode_live(worker: Worker) -> bytes:
+    """The value of `live` for the worker's session."""
+    return WorkerLive(session=worker.session, instance=worker.instance).SerializeToString()
+
+
+class Live(NamedTuple):
+    """A `live` key as it was read."""
+
+    session: int
+    instance: str
+    create_revision: int
+
+
+def decode_live(value: bytes, create_revision: int) -> Live:
+    """What a `live` key says."""
+    record = WorkerLive.FromString(value)
+    return Live(record.session, record.instance, create_revision)
