@@ -1,8 +1,8 @@
 """How does buf reach the gRPC plugin that grpcio-tools has built in?
 
-buf speaks the plugin protocol (a CodeGeneratorRequest on stdin, a CodeGeneratorResponse on stdout); grpcio-tools
-only offers its plugin as an option of protoc. This program translates: it hands the request's descriptors to that
-protoc and answers with the files that it wrote. Nothing is fetched.
+buf speaks the plugin protocol (a CodeGeneratorRequest on stdin, a CodeGeneratorResponse on stdout), while
+grpcio-tools only offers its plugin as an option of protoc. This program translates: it hands the request's
+descriptors to that protoc and answers with the files that it wrote. Nothing is fetched.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Which etcd program may a local fleet start, and how is one had when none is installed?
 
 In this order: the program named by TENURE_ETCD_BINARY, `etcd` on the PATH, the copy that an earlier call has
-unpacked, Debian's package `etcd-server`. The package is downloaded and unpacked below the user's cache folder:
+unpacked, Debian's package `etcd-server`. The package is downloaded and unpacked in the user's cache folder:
 nothing is installed and no root is needed. apt checks its signature as always.
 
 `python -m tenure.local.etcd_binary` prints the path.
@@ -69,12 +69,13 @@ def find_etcd(
             return probe(Path(named))
         except _Unusable as reason:
             raise EtcdNotFound(f"TENURE_ETCD_BINARY is {named}: {reason}. {ADVICE}") from None
+    candidates: dict[str, Callable[[], EtcdBinary]] = {
+        "PATH": lambda: _on_path(environ),
+        "cache": lambda: probe(_unpacked(environ)),
+        "Debian's package": lambda: _from_debian(environ, report),
+    }
     tried = []
-    for place, candidate in (
-        ("PATH", lambda: _on_path(environ)),
-        ("cache", lambda: probe(_unpacked(environ))),
-        ("Debian's package", lambda: _from_debian(environ, report)),
-    ):
+    for place, candidate in candidates.items():
         try:
             return candidate()
         except _Unusable as reason:
