@@ -1,7 +1,8 @@
 """How is one etcd endpoint reached?
 
-One channel per endpoint rather than one channel with round robin over all: the client then leaves a member that
-hangs at the first deadline, instead of meeting it again in every third call, and any host name will do.
+One channel per endpoint rather than one channel with round robin over all: the client then leaves a member
+that hangs at the first deadline, instead of meeting it again in every third call, and any host name will
+do.
 """
 
 from __future__ import annotations

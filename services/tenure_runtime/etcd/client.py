@@ -33,8 +33,8 @@ _PAGE_BYTES: Final = 4 << 20
 class EtcdClient:
     """A connection to one etcd cluster, shared by everything in the process.
 
-    `endpoints` are `host:port` or URLs; calls go to one of them until it fails, then to the next. `timeout` is
-    the deadline in seconds of a call that names none.
+    `endpoints` are `host:port` or URLs; calls go to one of them until it fails, then to the next. `timeout`
+    is the deadline in seconds of a call that names none.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class EtcdClient:
         """The key, or every key with this prefix, in key order, all of one revision.
 
         A prefix without `limit` is read in pages of some megabytes, each with the deadline `timeout`.
-        `revision` 0 is now; an older one may raise EtcdCompacted. `serializable` asks one member, which may be
-        behind the others.
+        `revision` 0 is now; an older one may raise EtcdCompacted. `serializable` asks one member, which may
+        be behind the others.
         """
         end = prefix_end(key) if prefix else range_end
         if end and not limit and not count_only:

@@ -108,7 +108,8 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], type[EtcdRefused]], ...]] = tuple(
             EtcdTokenExpired,
         ),
         (
-            r"user name is empty|permission denied|authentication failed|invalid user|authentication is not enabled",
+            r"user name is empty|permission denied|authentication failed|invalid user"
+            r"|authentication is not enabled",
             EtcdAuthRefused,
         ),
     )

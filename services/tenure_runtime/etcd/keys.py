@@ -1,7 +1,7 @@
 """Which key holds what?
 
-Everything of a cluster lies below `/tenure/<cluster>/`; ownership decides by these keys, so they are built and
-taken apart here and nowhere else. Parts of a key are text without `/`.
+Everything of a cluster lies below `/tenure/<cluster>/`; ownership decides by these keys, so they are built
+and taken apart here and nowhere else. Parts of a key are text without `/`.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class RangeResult(NamedTuple):
 
 
 class TxnResult(NamedTuple):
-    """Which branch ran, at which revision, and what its top-level ranges found (None for other operations)."""
+    """Which branch ran, at which revision, and what its own ranges found (None for other operations)."""
 
     succeeded: bool
     revision: int
