@@ -1,1 +1,61 @@
-"""Client library and command line of Tenure."""
+"""Client library and command line of Tenure.
+
+    import tenure
+
+    async with tenure.Client() as client:
+        task = await client.run(tenure.process(["date"]))
+        print(task.state, task.exit_code)
+
+Nothing is imported before it is used: `import tenure` costs about a millisecond.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tenure import errors
+    from tenure.client import Client, Submitted
+    from tenure.contexts import Tls
+    from tenure.specs import echo, noop, process
+    from tenure.v1.task_pb2 import Task, TaskFilter
+    from tenure.v1.task_spec_pb2 import TaskSpec
+
+__all__ = [
+    "Client",
+    "Submitted",
+    "Task",
+    "TaskFilter",
+    "TaskSpec",
+    "Tls",
+    "echo",
+    "errors",
+    "noop",
+    "process",
+]
+
+_HOME: Final = {
+    "Client": "tenure.client",
+    "Submitted": "tenure.client",
+    "Task": "tenure.v1.task_pb2",
+    "TaskFilter": "tenure.v1.task_pb2",
+    "TaskSpec": "tenure.v1.task_spec_pb2",
+    "Tls": "tenure.contexts",
+    "echo": "tenure.specs",
+    "noop": "tenure.specs",
+    "process": "tenure.specs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("tenure.errors")
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tenure' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

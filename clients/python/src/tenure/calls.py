@@ -1,0 +1,137 @@
+"""How often is a call that fails made again?
+
+Only what may succeed later is tried again (`retryable`), with a pause that doubles and is random in its lower
+half, so that many clients do not return in step; a RetryInfo of the server is the least pause. Trying ends
+when `patience` is used up: seconds without any progress. Before the very first answer the shorter
+`connect_timeout` holds instead, so that a wrong address is told soon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+import grpc
+
+from tenure.errors import Cancelled, DeadlineExceeded, TenureError, Unavailable
+from tenure.statuses import from_rpc_error
+
+if TYPE_CHECKING:
+    from tenure.channels import Request, Response, Rpc, Servers
+
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 1.0
+ATTEMPT_TIMEOUT: Final = 5.0
+
+
+class Persistence:
+    """The trying again of one call or one stream."""
+
+    def __init__(self, patience: float, deadline: float | None = None) -> None:
+        self._patience = patience
+        self._deadline = deadline
+        self._pause = FIRST_PAUSE
+        self._failing_since: float | None = None
+
+    def progressed(self) -> None:
+        """The call came forward: patience starts anew."""
+        self._failing_since = None
+        self._pause = FIRST_PAUSE
+
+    async def pause(self, error: TenureError, asked: str) -> None:
+        """Sleep before the next try, or raise when there must be none."""
+        now = time.monotonic()
+        if not error.retryable:
+            raise error
+        if self._failing_since is None:
+            self._failing_since = now
+        wait = self._pause * random.uniform(0.5, 1.0)
+        wait = max(wait, getattr(error, "retry_after", None) or 0.0)
+        if self._deadline is not None and now + wait >= self._deadline:
+            raise error
+        if now + wait > self._failing_since + self._patience:
+            raise _given_up(error, asked, now - self._failing_since) from error
+        self._pause = min(LONGEST_PAUSE, self._pause * 2)
+        await asyncio.sleep(wait)
+
+
+class Caller:
+    """Unary calls to whichever scheduler answers."""
+
+    def __init__(self, servers: Servers, *, patience: float, connect_timeout: float) -> None:
+        self.servers = servers
+        self._patience = patience
+        self._connect_timeout = connect_timeout
+        self._answered = False
+        self.made = 0
+        """Calls sent so far, repeated ones included."""
+
+    def persistence(self, deadline: float | None = None) -> Persistence:
+        """The limits for a call that begins now."""
+        return Persistence(self._patience if self._answered else self._connect_timeout, deadline)
+
+    async def __call__(
+        self,
+        rpc: Rpc[Request, Response],
+        request: Request,
+        *,
+        timeout: float | None = None,
+        attempt_timeout: float = ATTEMPT_TIMEOUT,
+    ) -> Response:
+        """The response. `timeout` bounds the whole call; each try has `attempt_timeout`.
+
+        Raises:
+            TenureError: what the server answered, or why there was no answer.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        persistence = self.persistence(deadline)
+        while True:
+            left = attempt_timeout if deadline is None else min(attempt_timeout, deadline - time.monotonic())
+            if left <= 0:
+                raise DeadlineExceeded(f"no answer within {timeout:g} s")
+            server = self.servers.current
+            self.made += 1
+            try:
+                response: Response = await server.method(rpc)(
+                    request, timeout=left, metadata=trace_metadata()
+                )
+                self._answered = True
+                return response
+            except grpc.aio.AioRpcError as failure:
+                error = from_rpc_error(failure)
+            if error.retryable:
+                self.servers.failed(server)
+            else:
+                self._answered = True
+            await persistence.pause(error, ", ".join(self.servers.addresses))
+
+
+def is_closing(error: TenureError) -> bool:
+    """Whether the call ended because this side closed it."""
+    return isinstance(error, Cancelled)
+
+
+def trace_metadata() -> tuple[tuple[str, str], ...]:
+    """The trace that this call belongs to: of the active OpenTelemetry span, or of `TRACEPARENT`."""
+    if "opentelemetry.trace" in sys.modules:
+        from opentelemetry.propagate import inject
+
+        carrier: dict[str, str] = {}
+        inject(carrier)
+        if carrier:
+            return tuple(carrier.items())
+    parent = os.environ.get("TRACEPARENT")
+    return (("traceparent", parent),) if parent else ()
+
+
+def _given_up(error: TenureError, asked: str, seconds: float) -> TenureError:
+    tried = f" (tried for {seconds:.0f} s)" if seconds >= 1 else ""
+    if isinstance(error, Unavailable) and "failed to connect" in error.message.lower():
+        return Unavailable(f"nothing answers at {asked}{tried}")
+    if isinstance(error, Unavailable):
+        return Unavailable(f"{asked} cannot answer{tried}: {error.message}", retry_after=error.retry_after)
+    return error
