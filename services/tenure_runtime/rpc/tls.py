@@ -8,45 +8,18 @@ certificate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003  (the configuration resolves the annotations at run time)
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
 from tenure_runtime.startup import CannotStart
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tenure_runtime.config_sections import TlsConfig
+
 Stamp = tuple[tuple[int, int, int], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsConfig:
-    """Certificate files; all empty means no TLS."""
-
-    cert: Path | None = None
-    """PEM file with this process's certificate chain, leaf first."""
-
-    key: Path | None = None
-    """PEM file with the private key of `cert`."""
-
-    ca: Path | None = None
-    """PEM file with the authorities that sign the servers which this process calls; empty: the system's."""
-
-    client_ca: Path | None = None
-    """PEM file with the authorities that sign client certificates; when set, callers must show one."""
-
-    server_name: str = ""
-    """Name to expect in the certificate of a called server, where it differs from the address."""
-
-    @property
-    def serves(self) -> bool:
-        """Whether a server can listen with TLS."""
-        return self.cert is not None and self.key is not None
-
-    @property
-    def on(self) -> bool:
-        """Whether channels of this process use TLS."""
-        return self.cert is not None or self.ca is not None
 
 
 def server_credentials(tls: TlsConfig) -> grpc.ServerCredentials:
