@@ -96,12 +96,17 @@ class Leadership:
     async def resign(self) -> None:
         """End it and revoke its own lease, so that a standby need not wait for the lease to expire."""
         self.lose("it resigned")
-        self._renewing.cancel()
-        await asyncio.gather(self._renewing, return_exceptions=True)
+        await self.close()
         try:
             await self._client.lease_revoke(self.lease.id, timeout=_REVOKE_TIMEOUT)
         except EtcdError:
             pass  # It expires by itself.
+
+    async def close(self) -> None:
+        """End it without a word to etcd: the lease expires by itself."""
+        self.lose("it was closed")
+        self._renewing.cancel()
+        await asyncio.gather(self._renewing, return_exceptions=True)
 
     async def _renew(self) -> None:
         interval = self.lease.ttl / 3
