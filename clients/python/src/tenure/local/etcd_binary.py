@@ -172,7 +172,9 @@ def _private_state(folder: Path) -> list[str]:
         (folder / part).mkdir(parents=True)
     settings = {
         "Dir::State": folder / "state",
+        "Dir::State::lists": folder / "state/lists",
         "Dir::Cache": folder / "cache",
+        "Dir::Cache::archives": folder / "cache/archives",
         "Acquire::Languages": "none",
         "Acquire::Retries": 2,
         # As root apt drops to a user of its own, which may not enter a private folder.
