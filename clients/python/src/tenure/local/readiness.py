@@ -1,0 +1,39 @@
+"""When is a local fleet ready, as its users see it?"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tenure.client import Client
+from tenure.errors import TenureError
+from tenure.local.plan import AGENT, RELAY, SCHEDULER, Plan
+from tenure.v1.worker_admin_service_pb2 import WORKER_PHASE_READY
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+async def missing_until_ready(plan: Plan) -> AsyncIterator[str]:
+    """Yield what is still missing, as a sentence, until nothing is."""
+    address = ",".join(part.address for part in plan.of_kind(SCHEDULER))
+    async with Client(address, patience=0.0, connect_timeout=0.0) as client:
+        while missing := await _missing(client, plan):
+            yield missing
+            await asyncio.sleep(0.02)
+
+
+async def _missing(client: Client, plan: Plan) -> str:
+    try:
+        info = await client.server_info()
+        if not info.leader:
+            return "no scheduler leads"
+        if len(info.schedulers) < len(plan.of_kind(SCHEDULER)):
+            return "a scheduler is not registered"
+        if len(info.log_relays) < len(plan.of_kind(RELAY)):
+            return "a log relay is not registered"
+        ready = {worker.name for worker in await client.workers() if worker.phase == WORKER_PHASE_READY}
+    except TenureError as error:
+        return error.message
+    waiting = [part.name for part in plan.of_kind(AGENT) if part.name not in ready]
+    return f"not connected: {', '.join(waiting)}" if waiting else ""
