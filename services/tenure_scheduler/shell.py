@@ -1,0 +1,476 @@
+"""How does the core run: who feeds it events, and when do its commands leave?
+
+One leadership is one `Shell`. Everything that arrived in one turn of the event loop is applied at once; what
+became dirty is committed in one batch as soon as the batch before it is; and what the core wants told leaves when
+the commit that it depends on has succeeded. With nothing to do nothing waits; under load the batches grow.
+
+    events ──▶ core.apply ──▶ commands ──▶ queue ──(committed far enough)──▶ outlets
+                   │                                        ▲
+                   └──▶ dirty records ──▶ one commit at a time
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol, assert_never
+
+from tenure_core.errors import ResourceExhausted, TenureError, Unavailable
+from tenure_core.timing import Instant, Now
+from tenure_runtime.etcd.commit import CommitChain, Committed, Deposed, Holder, Outcome, Refused
+from tenure_runtime.etcd.errors import EtcdNoSpace
+from tenure_runtime.etcd.leadership import boottime
+from tenure_runtime.logging_setup import get_logger
+from tenure_scheduler.adapters.sealing import Sealed, Sealer
+from tenure_scheduler.domain import commands as c
+from tenure_scheduler.domain import events as e
+from tenure_scheduler.domain.core import Core
+from tenure_scheduler.domain.model import Task
+
+RETRY_AFTER: Final = 0.2
+STALL_SECONDS: Final = 0.5
+"""A commit that takes longer than this makes callers look at their deadlines."""
+LONGEST_WAIT: Final = 5.0
+"""How long a caller waits for a stalled commit before it is told to come again."""
+DEADLINE_MARGIN: Final = 0.3
+_SWEEP_SECONDS: Final = 0.1
+_REFUSED_PAUSE: Final = 1.0
+_log = get_logger("shell")
+
+
+class Outlets(Protocol):
+    """Where commands go when they leave."""
+
+    def send_commands(self, command: c.SendCommands) -> None:
+        """Write a Commands message to its stream."""
+
+    def welcome(self, command: c.WelcomeWorker) -> None:
+        """Tell an agent that its session stands."""
+
+    def refuse(self, command: c.RefuseHello) -> None:
+        """Tell an agent that it cannot have a session, and end its stream."""
+
+    def close_stream(self, command: c.CloseStream) -> None:
+        """End a session stream."""
+
+    def grant_lease(self, command: c.GrantLease) -> None:
+        """Begin to grant a lease; the answer is an event."""
+
+    def prove_live(self, command: c.ProveLive) -> None:
+        """Begin to read `live` keys; the answers are events."""
+
+    def sealed(self, index: int, tasks: list[Task]) -> None:
+        """These records go into commit number `index`: look at them now, they change."""
+
+    def committed(self, index: int, revision: int) -> None:
+        """What was sealed as commit number `index` is committed at this revision."""
+
+
+class _Waiting(NamedTuple):
+    """A command, or a future of a reader, and what must be committed before it leaves."""
+
+    mark: int
+    after: int
+    command: Any
+
+
+class _Caller:
+    """One call that waits for its answer."""
+
+    __slots__ = ("future", "gives_up_at")
+
+    def __init__(self, future: asyncio.Future[Any], gives_up_at: Instant) -> None:
+        self.future = future
+        self.gives_up_at = gives_up_at
+
+    def answer(self, result: Any) -> None:
+        if not self.future.done():
+            self.future.set_result(result)
+
+    def fail(self, error: TenureError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Listener:
+    """One call that is answered more than once."""
+
+    __slots__ = ("answers", "gives_up_at", "ticket")
+
+    def __init__(self, ticket: int) -> None:
+        self.ticket = ticket
+        self.answers: asyncio.Queue[Any] = asyncio.Queue()
+        self.gives_up_at: Instant = float("inf")
+
+    def answer(self, result: Any) -> None:
+        """A further answer."""
+        self.answers.put_nowait(result)
+
+    def fail(self, error: TenureError) -> None:
+        """No answer comes any more."""
+        self.answers.put_nowait(error)
+
+    async def next(self) -> Any:
+        """The next answer; raises what it failed with."""
+        answer = await self.answers.get()
+        if isinstance(answer, TenureError):
+            raise answer
+        return answer
+
+
+class Shell:
+    """One leadership's loop. `over` is done when it ended, with the reason."""
+
+    def __init__(
+        self, core: Core, chain: CommitChain, sealer: Sealer, outlets: Outlets, holder: Holder
+    ) -> None:
+        self.core = core
+        self._holder = holder
+        self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.blocked: TenureError | None = None
+        """Why nothing can be stored at present; None: it can."""
+        self.revision = 0
+        """Revision of the last commit."""
+        self._loop = asyncio.get_running_loop()
+        self._chain = chain
+        self._sealer = sealer
+        self._outlets = outlets
+        self._inbox: list[e.Event] = []
+        self._turning = False
+        self._queue: deque[_Waiting] = deque()
+        self._callers: dict[int, _Caller | Listener] = {}
+        self._ticket = 0
+        self._committed_mark = core.world.taken
+        self._begun = 0
+        self._done = 0
+        self._begun_at: Instant | None = None
+        self._registrations: deque[tuple[c.RegisterWorker, int]] = deque()
+        self._live_deletes: list[tuple[str, int]] = []
+        self._committing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    # --- in ---------------------------------------------------------------------------------------------------
+
+    def post(self, event: e.Event) -> None:
+        """Hand an event to the core, together with all others of this turn of the loop."""
+        self._inbox.append(event)
+        if not self._turning:
+            self._turning = True
+            self._loop.call_soon(self._turn)
+
+    async def ask(self, event_of: Callable[[int], e.Event], remaining: float | None) -> Any:
+        """Hand in a request and wait for the core's answer, committed; `remaining`: seconds the caller has."""
+        self.check_open()
+        self._ticket += 1
+        ticket = self._ticket
+        future = self._loop.create_future()
+        self._callers[ticket] = _Caller(future, _gives_up_at(remaining))
+        self.post(event_of(ticket))
+        try:
+            return await future
+        finally:
+            self._callers.pop(ticket, None)
+
+    def listen(self, event_of: Callable[[int], e.Event]) -> Listener:
+        """Hand in a request that is answered more than once; `unlisten` ends it."""
+        self.check_open()
+        self._ticket += 1
+        listener = self._callers[self._ticket] = Listener(self._ticket)
+        self.post(event_of(self._ticket))
+        return listener
+
+    def unlisten(self, listener: Listener) -> None:
+        """Nobody reads these answers any more."""
+        self._callers.pop(listener.ticket, None)
+
+    async def settled(self, remaining: float | None = None) -> None:
+        """Return when everything that the caller can have seen up to now is committed."""
+        self.check_open()
+        mark = self.core.dirty_marked
+        if mark <= self._committed_mark:
+            return
+        self._ticket += 1
+        ticket = self._ticket
+        future = self._loop.create_future()
+        self._callers[ticket] = _Caller(future, _gives_up_at(remaining))
+        self._queue.append(_Waiting(mark, -1, future))
+        try:
+            await future
+        finally:
+            self._callers.pop(ticket, None)
+
+    def check_open(self) -> None:
+        """Raise Unavailable when this leadership is over."""
+        if self.over.done() or self._holder.remaining() <= 0:
+            raise Unavailable("this replica no longer leads", retry_after=RETRY_AFTER)
+
+    # --- the turn ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Apply what the load left to do, and keep the core's time."""
+        self.post(e.TimePassed())
+
+    def _turn(self) -> None:
+        self._turning = False
+        if self.over.done():
+            return
+        events, self._inbox = self._inbox, []
+        try:
+            commands = self.core.apply(events, clock())
+        except Exception as error:
+            _log.error("the core failed; its memory is dropped", exc_info=error, events=repr(events)[:2000])
+            self.end("an internal error")
+            return
+        mark = self.core.dirty_marked
+        for command in commands:
+            self._take(command, mark)
+        self._release()
+        self._commit_next()
+        self._arm()
+
+    def _take(self, command: c.Command, mark: int) -> None:
+        match command:
+            case c.CloseStream():
+                self._outlets.close_stream(command)
+            case c.GrantLease():
+                self._outlets.grant_lease(command)
+            case c.ProveLive():
+                self._outlets.prove_live(command)
+            case c.RaiseAlarm():
+                _log.error("alarm", alarm=command.name, reason=command.message)
+            case c.SendCommands():
+                self._queue.append(_Waiting(mark, self._begun if command.needs_proof else -1, command))
+            case c.WelcomeWorker():
+                self._queue.append(_Waiting(mark, self._begun, command))
+            case (
+                c.RefuseHello()
+                | c.RegisterWorker()
+                | c.DeleteLive()
+                | c.AnswerSubmit()
+                | c.AnswerCancel()
+                | c.AnswerRelease()
+                | c.AnswerWorkers()
+                | c.AnswerError()
+                | c.TellFinished()
+            ):
+                self._queue.append(_Waiting(mark, -1, command))
+            case _:
+                assert_never(command)
+
+    def _arm(self) -> None:
+        wake = self.core.next_wakeup()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if wake is not None and wake < float("inf"):
+            delay = min(max(wake - boottime(), 0.001), 1.0)
+            self._timer = self._loop.call_later(delay, self.post, e.TimePassed())
+
+    # --- commits ----------------------------------------------------------------------------------------------
+
+    def _commit_next(self) -> None:
+        if self._committing is None and not self.over.done() and self._work():
+            self._committing = self._loop.create_task(self._commit(), name="commits")
+
+    def _work(self) -> bool:
+        """Whether a commit is needed: something is dirty, or somebody waits for a proof that we still lead."""
+        return bool(
+            self.core.world.dirty
+            or self.core.world.floor_dirty
+            or self._registrations
+            or self._live_deletes
+            or self._queue
+        )
+
+    async def _commit(self) -> None:
+        try:
+            while not self.over.done() and self._work():
+                sealed = self._seal()
+                self._begun_at = proved_at = boottime()
+                self._sweep_later()
+                outcome = await self._definite(sealed)
+                self._begun_at = None
+                if not isinstance(outcome, Committed):
+                    self.end(outcome.reason)
+                    return
+                self._finish(sealed, outcome, proved_at)
+        except Exception as error:
+            _log.error("a commit failed", exc_info=error)
+            self.end("an internal error")
+        finally:
+            self._committing = None
+
+    def _seal(self) -> Sealed:
+        self._begun += 1
+        if self._registrations:
+            command, mark = self._registrations.popleft()
+            return self._sealer.registration(self._begun, command, min(mark, self._committed_mark))
+        deletes, self._live_deletes = self._live_deletes, []
+        sealed = self._sealer.dirty(self._begun, deletes)
+        self._outlets.sealed(sealed.index, sealed.tasks)
+        return sealed
+
+    async def _definite(self, sealed: Sealed) -> Committed | Deposed:
+        """Commit; while etcd refuses (it is full), the same batch again and again."""
+        while True:
+            outcome: Outcome = await self._chain.commit(sealed.batch)
+            if not isinstance(outcome, Refused):
+                if self.blocked is not None:
+                    _log.warning("etcd takes writes again")
+                    self.blocked = None
+                return outcome
+            self._refused(outcome)
+            await asyncio.sleep(_REFUSED_PAUSE)
+
+    def _refused(self, outcome: Refused) -> None:
+        full = isinstance(outcome.error, EtcdNoSpace)
+        if self.blocked is None:
+            _log.error("etcd refuses writes", reason=str(outcome.error))
+        sentence = f"nothing can be stored: {outcome.error}"
+        self.blocked = ResourceExhausted(sentence, retry_after=5.0) if full else Unavailable(sentence, retry_after=5.0)
+        for caller in list(self._callers.values()):
+            caller.fail(self.blocked)
+
+    def _finish(self, sealed: Sealed, outcome: Committed, proved_at: Instant) -> None:
+        self._done = sealed.index
+        self._committed_mark = max(self._committed_mark, sealed.mark)
+        self.revision = outcome.revision
+        for task in sealed.tasks:
+            task.revision = outcome.revision
+        if sealed.registration is not None:
+            self._registered(sealed.registration, outcome)
+        elif outcome.leases_gone:
+            self._leases_gone(sealed, outcome.leases_gone, proved_at)
+        for worker, revision in sealed.live_deleted:
+            self.post(e.LiveDeleted(worker, revision, proved_at))
+        self._outlets.committed(sealed.index, outcome.revision)
+        self._release()
+
+    def _registered(self, command: c.RegisterWorker, outcome: Committed) -> None:
+        name = command.worker.name
+        if name in outcome.leases_gone:
+            reason = "the new lease ended, or an older session was still there"
+            self.post(e.JoinFailed(name, command.ticket, reason))
+        else:
+            self.post(e.WorkerRegistered(name, command.ticket, outcome.revision))
+
+    def _leases_gone(self, sealed: Sealed, workers: tuple[str, ...], proved_at: Instant) -> None:
+        """The Starts that waited for this commit are void: their `own` keys were not written."""
+        gone = frozenset(workers)
+        self._queue = deque(
+            entry
+            for entry in self._queue
+            if not (
+                entry.mark <= sealed.mark
+                and isinstance(entry.command, c.SendCommands)
+                and entry.command.worker in gone
+            )
+        )
+        for session in sealed.batch.leased:
+            if session.worker in gone:
+                self.post(e.WorkerLeaseGone(session.worker, session.live_revision, proved_at))
+
+    # --- out --------------------------------------------------------------------------------------------------
+
+    def _release(self) -> None:
+        """Let everything leave whose commits are done, in order."""
+        queue, mark, done = self._queue, self._committed_mark, self._done
+        while queue and queue[0].mark <= mark and queue[0].after < done:
+            self._leave(queue.popleft().command)
+
+    def _leave(self, command: Any) -> None:
+        match command:
+            case asyncio.Future():
+                if not command.done():
+                    command.set_result(None)
+            case c.SendCommands():
+                self._outlets.send_commands(command)
+                if command.starts:
+                    self.post(e.CommandsSent(command.worker, command.stream, command.number))
+            case c.WelcomeWorker():
+                self._outlets.welcome(command)
+            case c.RefuseHello():
+                self._outlets.refuse(command)
+            case c.RegisterWorker():
+                self._registrations.append((command, self._committed_mark))
+                self._commit_next()
+            case c.DeleteLive():
+                self._live_deletes.append((command.worker, command.live_revision))
+                self._commit_next()
+            case c.TellFinished():
+                self._tell(command)
+            case _:
+                self._answer(command)
+
+    def _answer(self, command: Any) -> None:
+        caller = self._callers.get(command.ticket)
+        if caller is not None:
+            caller.answer(command)
+
+    def _tell(self, command: c.TellFinished) -> None:
+        for ticket, item in (*command.tasks, *command.unknown):
+            caller = self._callers.get(ticket)
+            if caller is not None:
+                caller.answer(item)
+
+    # --- trouble ----------------------------------------------------------------------------------------------
+
+    def _sweep_later(self) -> None:
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(STALL_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        """While a commit hangs: tell callers to come again before their deadlines pass."""
+        self._sweeper = None
+        if self._begun_at is None or self.over.done():
+            return
+        now = boottime()
+        if now - self._begun_at >= STALL_SECONDS:
+            sentence = "the store does not answer; what was asked for may still happen"
+            for caller in list(self._callers.values()):
+                if now >= caller.gives_up_at:
+                    caller.fail(Unavailable(sentence, retry_after=1.0))
+        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    @property
+    def stalled_for(self) -> float:
+        """Seconds for which the commit in flight has been without an answer; 0: none is."""
+        return 0.0 if self._begun_at is None else boottime() - self._begun_at
+
+    def end(self, reason: str) -> None:
+        """This leadership is over: nothing leaves any more, and everybody who waits is told to come again."""
+        if self.over.done():
+            return
+        self.over.set_result(reason)
+        for handle in (self._timer, self._sweeper):
+            if handle is not None:
+                handle.cancel()
+        self._queue.clear()
+        for caller in list(self._callers.values()):
+            caller.fail(Unavailable(f"this replica no longer leads: {reason}", retry_after=RETRY_AFTER))
+
+    async def drained(self, seconds: float) -> None:
+        """Let the commit in flight finish, and what waits for it leave, for at most so long."""
+        committing = self._committing
+        if committing is not None and not self.over.done():
+            await asyncio.wait({committing}, timeout=seconds)
+
+    async def close(self) -> None:
+        """End and wait for the last commit's task."""
+        self.end("it was closed")
+        if self._committing is not None:
+            self._committing.cancel()
+            await asyncio.gather(self._committing, return_exceptions=True)
+
+
+def clock() -> Now:
+    """Both clocks, read together."""
+    return Now(boottime(), time.time_ns())
+
+
+def _gives_up_at(remaining: float | None) -> Instant:
+    wait = LONGEST_WAIT if remaining is None else min(remaining - DEADLINE_MARGIN, LONGEST_WAIT)
+    return boottime() + wait
