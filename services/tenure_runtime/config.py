@@ -120,6 +120,7 @@ class _Loading:
         self._options = {option.path: option for option in options}
         self._values: dict[KeyPath, Any] = {}
         self._places: dict[KeyPath, str] = {}
+        self._refused: set[KeyPath] = set()
         self.faults: list[str] = []
 
     def take(self, option: Option, raw: Any, place: str) -> None:
@@ -127,6 +128,7 @@ class _Loading:
             self._values[option.path] = convert(option.annotation, raw)
             self._places[option.path] = place
         except BadValue as error:
+            self._refused.add(option.path)
             self.faults.append(f"{place}: {'.'.join(option.path)} {error}")
 
     def take_file(self, file: Path) -> None:
@@ -172,18 +174,23 @@ class _Loading:
         self.take(option, raw, name)
 
     def finish(self, cls: type[C]) -> C:
-        for option in self._options.values():
-            if option.default is MISSING and option.path not in self._values and not self.faults:
-                self.faults.append(f"{'.'.join(option.path)} is required: set {option.flag}")
-        if not self.faults:
-            config: Any = _built(cls, (), self._values)
-            for name, sentence in _problems(config, ""):
-                place = self._places.get(tuple(name.split(".")), "")
+        missing = [o for o in self._options.values() if o.default is MISSING and o.path not in self._values]
+        self.faults += [
+            f"{'.'.join(option.path)} is required: set {option.flag}"
+            for option in missing
+            if option.path not in self._refused
+        ]
+        if missing:
+            raise ConfigError(self.faults)
+        config: C = _built(cls, (), self._values)
+        for name, sentence in _problems(config, ""):
+            path = tuple(name.split("."))
+            if path not in self._refused:
+                place = self._places.get(path, "")
                 self.faults.append(f"{place + ': ' if place else ''}{name} {sentence}")
         if self.faults:
             raise ConfigError(self.faults)
-        built: C = config
-        return built
+        return config
 
 
 def _built(cls: type[Any], path: KeyPath, values: Mapping[KeyPath, Any]) -> Any:
@@ -233,6 +240,8 @@ def parse_flags(cls: type[Any], argv: Sequence[str]) -> tuple[dict[str, str], se
             flags[switch.flag] = value if has_value else str(not name.startswith("--no-")).lower()
         elif name not in options and name != "--config":
             faults.append(f"unknown argument {word}{_meant(name, [*options, *commands, '--config'])}")
+            if name.startswith("--") and not has_value and waiting and not waiting[0].startswith("-"):
+                waiting.pop(0)
         elif not has_value and not waiting:
             faults.append(f"{name} needs a value")
         else:

@@ -2,8 +2,8 @@
 
     python -m tenure_runtime.config_files DIRECTORY
 
-writes them from the definitions of the services; a test tells when they are behind. The services are named here as
-text and imported only when the files are written: this package may not depend on them.
+writes them from the definitions of the services; a test tells when they are behind. The services are named
+here as text and imported only when the files are written: this package may not depend on them.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def example_text(cls: type[Any], *, program: str, prefix: str) -> str:
     lines = [
         f"# {inspect.cleandoc(cls.__doc__ or '').partition(chr(10))[0]}",
         "#",
-        "# Every option with its default, each switched off by the # before its name: remove that to change it.",
+        "# Every option with its default, switched off by the # before its name: remove that to change it.",
         f"# The environment ({prefix}…) and flags come over this file.",
         f"# Check it with: {program} --config FILE --check-config",
         "# Generated from the definition; `python -m tenure_runtime.config_files` writes it anew.",

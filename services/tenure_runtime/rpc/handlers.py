@@ -29,6 +29,7 @@ from tenure_runtime.rpc.access import Access, Identity, identity_of, parse_ident
 from tenure_runtime.rpc.call import HOPS_KEY, IDENTITY_KEY, TRACEPARENT_KEY, Call
 from tenure_runtime.rpc.forward import ForwardedError, Router, forward_many, forward_one
 from tenure_runtime.rpc.status import to_abort
+from tenure_runtime.trace_context import parse_traceparent
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Check = Callable[[Message], tuple[Violation, ...]]
@@ -82,9 +83,9 @@ class Pipeline:
         claimed: str | None = None
         for key, value in metadata:
             if key == TRACEPARENT_KEY:
-                call.traceparent = value
+                call.traceparent = value if parse_traceparent(value) else None
             elif key == HOPS_KEY:
-                call.hops = int(value) if value.isdecimal() else 0
+                call.hops = int(value) if value.isdecimal() and len(value) < 4 else 0
             elif key == IDENTITY_KEY:
                 claimed = value
         if self._access.client_certificates:
