@@ -1,0 +1,1 @@
+"""Records in etcd and on disk; generated from protos/tenure_state."""
