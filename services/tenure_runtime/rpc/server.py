@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
     from google.protobuf.message import Message
 
+    from tenure_runtime.config_sections import TlsConfig
     from tenure_runtime.rpc.call import Call
     from tenure_runtime.rpc.forward import Router
-    from tenure_runtime.rpc.tls import TlsConfig
     from tenure_runtime.rpc.validation import Validator
 
 

@@ -13,12 +13,15 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from tenure_runtime.rpc.tls import TlsConfig, channel_credentials, server_credentials
+from tenure_runtime.rpc.tls import channel_credentials, server_credentials
 from tenure_runtime.startup import CannotStart
+
+if TYPE_CHECKING:
+    from tenure_runtime.config_sections import TlsConfig
 
 MIB: Final = 1 << 20
 PUBLIC_MESSAGE_BYTES: Final = 4 * MIB

@@ -8,19 +8,22 @@ import importlib
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
-import tenure.v1.options_pb2  # noqa: F401  (registers the permission option that the probe uses)
 from grpc_tools import protoc
 
+import tenure.v1.options_pb2  # noqa: F401  (registers the permission option that the probe uses)
 from tenure_core import errors
-from tenure_runtime.rpc.call import Call
 from tenure_runtime.rpc.server import Server
 from tenure_runtime.rpc.transport import create_channel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from tenure_runtime.rpc.call import Call
 
 HERE = Path(__file__).parent
 PROTOS = HERE.parents[2] / "protos"

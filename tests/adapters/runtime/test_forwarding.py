@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-import grpc
 import pytest
 
 from tenure_core import errors
@@ -17,6 +16,11 @@ from tenure_runtime.rpc.status import from_rpc_error
 from tenure_runtime.rpc.transport import create_channel
 from tenure_runtime.rpc.validation import Validator
 from tests.adapters.runtime.probe import Client, Probe, calling, failure_of, pb, serving, stream_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import grpc
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
