@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+from tests.adapters.etcd.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 class Proxy:
@@ -15,8 +20,10 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._marker = b""
-        self._hold = False
+        self._applied: Callable[[], Awaitable[object]] | None = None
+        self._answer = b""
         self._release = asyncio.Event()
+        self.late = asyncio.Event()
         self.triggered = 0
 
     @property
@@ -25,15 +32,17 @@ class Proxy:
         host, port = self._server.sockets[0].getsockname()[:2]
         return f"{host}:{port}"
 
-    def cut_answers(self, marker: bytes) -> None:
-        """Deliver the next request with this marker, and cut its connection instead of answering."""
-        self._marker, self._hold = marker, False
+    def cut_answers(self, marker: bytes, applied: Callable[[], Awaitable[object]]) -> None:
+        """Deliver the next request with this marker; once it is applied, cut its connection unanswered."""
+        self._marker, self._applied = marker, applied
 
     def delay_request(self, marker: bytes) -> None:
-        """Keep the next request with this marker until `release`, and cut its sender off meanwhile."""
-        self._marker, self._hold = marker, True
+        """Cut the sender of the next request with this marker off, and keep the request until `release`."""
+        self._marker, self._applied = marker, None
 
-    def release(self) -> None:
+    def release(self, answer: bytes) -> None:
+        """Deliver the request that is kept; `late` is set when the answer to it contains this text."""
+        self._answer = answer
         self._release.set()
 
     async def __aenter__(self) -> Self:
@@ -57,7 +66,9 @@ class Proxy:
         try:
             while data := await reader.read(1 << 20):
                 if self._marker and self._marker in data:
-                    await self._lose(data, writer, to_upstream, answers)
+                    answers.cancel()
+                    await asyncio.gather(answers, return_exceptions=True)
+                    await self._lose(data, writer, upstream, to_upstream)
                     return
                 to_upstream.write(data)
                 await to_upstream.drain()
@@ -75,21 +86,25 @@ class Proxy:
     async def _lose(
         self,
         data: bytes,
-        writer: asyncio.StreamWriter,
-        to_upstream: asyncio.StreamWriter,
-        answers: asyncio.Task[None],
+        client: asyncio.StreamWriter,
+        upstream: asyncio.StreamReader,
+        to: asyncio.StreamWriter,
     ) -> None:
         self._marker = b""
         self.triggered += 1
-        answers.cancel()
-        await asyncio.gather(answers, return_exceptions=True)
-        writer.transport.abort()
-        if self._hold:
-            await self._release.wait()
-        to_upstream.write(data)
-        await to_upstream.drain()
-        to_upstream.write_eof()
-        await asyncio.sleep(0)
+        if self._applied is not None:
+            to.write(data)
+            await until(self._applied)
+            client.transport.abort()
+            return
+        client.transport.abort()
+        await self._release.wait()
+        to.write(data)
+        received = b""
+        while self._answer not in received and (chunk := await upstream.read(1 << 20)):
+            received += chunk
+        if self._answer in received:
+            self.late.set()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -116,20 +116,25 @@ async def test_members_of_three_die_in_turn(three: list[EtcdServer], keys: Keys,
         assert await history(client, keys) == traffic.acked
 
 
-async def test_a_lost_answer_is_asked_for_again(shared_server: EtcdServer, keys: Keys, lead: Lead) -> None:
+async def test_a_lost_answer_is_asked_for_again(
+    shared_server: EtcdServer, client: EtcdClient, keys: Keys, lead: Lead
+) -> None:
+    async def applied() -> bool:
+        kv = await direct.get(keys.task("counter"))
+        return kv is not None and kv.value == b"1"
+
+    direct = client
     async with Proxy(shared_server.port) as proxy, EtcdClient([proxy.endpoint]) as client:
         await answers(client)
         chain = CommitChain(client, keys, await lead(client))
         assert isinstance(await chain.commit(counting(keys, 0)), Committed)
-        proxy.cut_answers(chain.position.following().encode())
+        proxy.cut_answers(chain.position.following().encode(), applied)
         outcome = await chain.commit(counting(keys, 1))
         assert proxy.triggered == 1
         assert isinstance(outcome, Committed)
         assert outcome.resent > 0
         assert isinstance(await chain.commit(counting(keys, 2)), Committed)
         assert await history(client, keys) == [0, 1, 2]
-        kv = await client.get(keys.task("counter"))
-        assert kv is not None
 
 
 async def test_a_request_that_arrives_after_its_copy_changes_nothing(
@@ -142,7 +147,8 @@ async def test_a_request_that_arrives_after_its_copy_changes_nothing(
         for number in range(3):
             assert isinstance(await chain.commit(counting(keys, number)), Committed)
         assert proxy.triggered == 1
-        proxy.release()
+        proxy.release(chain.position.encode())
+        await asyncio.wait_for(proxy.late.wait(), 10)
         assert isinstance(await chain.commit(counting(keys, 3)), Committed)
         assert await history(client, keys) == [0, 1, 2, 3]
 
