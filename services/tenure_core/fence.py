@@ -1,9 +1,9 @@
 """Which attempt of which task in which life of the cluster is this?
 
-A fence is (incarnation n, task, attempt) and travels with every report, log push and claim, and into the task's
-environment as `<n>.<task>.<attempt>`. Fences of one task strictly increase; a resource that user code protects
-stores the highest (n, attempt) it has seen and refuses lower ones. It never contains an etcd revision: those go
-backwards when a snapshot is restored.
+A fence is (incarnation n, task, attempt) and travels with every report, log push and claim, and into the
+task's environment as `<n>.<task>.<attempt>`. Fences of one task strictly increase; a resource that user
+code protects stores the highest (n, attempt) it has seen and refuses lower ones. It never contains an etcd
+revision: those go backwards when a snapshot is restored.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How is a task named?
 
-A task id is 20 characters of lower-case Crockford base32 made from 100 random bits. The first characters are
-random as well, so that a short prefix is usually unique; order comes from the record's sequence, not from the id.
+A task id is 20 characters of lower-case Crockford base32 made from 100 random bits. The first characters
+are random as well, so that a short prefix is usually unique; order comes from the record's sequence, not
+from the id.
 """
 
 from __future__ import annotations

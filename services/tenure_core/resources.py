@@ -1,8 +1,8 @@
 """Does a demand fit into what a worker has left, and which devices does it get?
 
-Four kinds: `cpu_milli`, `memory` (bytes), named counts (licences, slots), and indexed ones (GPUs) of which a task
-gets particular indexes. A demand without indexed resources gets the same grant object every time, so the common
-case allocates nothing.
+Four kinds: `cpu_milli`, `memory` (bytes), named counts (licences, slots), and indexed ones (GPUs) of which
+a task gets particular indexes. A demand without indexed resources gets the same grant object every time, so
+the common case allocates nothing.
 """
 
 from __future__ import annotations

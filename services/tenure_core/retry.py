@@ -1,7 +1,7 @@
 """When does a task get another attempt, and after which delay?
 
-Failures of the program and losses of the infrastructure have separate budgets: a task on a bad node does not use
-up its retries, and a crashing task is not retried because nodes are allowed to fail.
+Failures of the program and losses of the infrastructure have separate budgets: a task on a bad node does
+not use up its retries, and a crashing task is not retried because nodes are allowed to fail.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RetryPolicy:
         return exit_code in self.retry_exit_codes
 
     def delay(self, failures: int, roll: float) -> Duration:
-        """Seconds before the next attempt after `failures` failures; `roll` in [0, 1) is the random number."""
+        """Seconds before the attempt after `failures` failures; `roll` in [0, 1) is the random number."""
         steps = min(max(failures - 1, 0), 64)
         delay = min(self.initial_backoff * self.backoff_factor**steps, self.max_backoff)
         return delay * (1.0 - self.jitter * roll)

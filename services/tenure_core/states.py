@@ -1,7 +1,7 @@
 """Which states can a task and an attempt be in, and what may follow what?
 
-The tables below are literal: nothing else decides what is allowed, a test walks their full cross product, and the
-diagrams in the documentation are printed from them.
+The tables below are literal: nothing else decides what is allowed, a test walks their full cross product,
+and the diagrams in the documentation are printed from them.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ TASK_TRANSITIONS: Final[Mapping[TaskState, frozenset[TaskState]]] = {
     S.FAILED: frozenset(),
     S.CANCELLED: frozenset(),
 }
-"""What may follow what. PENDING, BACKOFF and QUARANTINED reach RUNNING or an end without ASSIGNED when a worker
-that was declared lost returns with the attempt, or with its result, before a newer attempt was committed."""
+"""What may follow what. PENDING, BACKOFF and QUARANTINED reach RUNNING or an end without ASSIGNED when a
+worker that was declared lost returns with the attempt, or its result, before a newer attempt was committed."""
 
 P = AttemptStage
 ATTEMPT_TRANSITIONS: Final[Mapping[AttemptStage, frozenset[AttemptStage]]] = {

@@ -27,7 +27,7 @@ class Release(IntEnum):
     """As AFTER_SEEN, and a commit that began later than now succeeded, be it an empty one: we still lead."""
 
 
-# --- to agents ------------------------------------------------------------------------------------------------
+# --- to agents ----------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Fenced:
 
 @dataclass(slots=True)
 class SendCommands:
-    """One Commands message for a worker: stops, acknowledgements, starts. At most one per worker and `apply`."""
+    """One Commands message for a worker. At most one per worker and `apply`."""
 
     release: ClassVar[Release] = Release.AFTER_PROOF
     worker: str
@@ -108,7 +108,7 @@ class CloseStream:
     cause: str
 
 
-# --- to etcd --------------------------------------------------------------------------------------------------
+# --- to etcd ------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -136,7 +136,10 @@ class RegisterWorker:
 
 @dataclass(slots=True)
 class DeleteLive:
-    """Commit, guarded by create_revision(live) = `live_revision`: delete `live`. Answer: `LiveDeleted` or `LiveSeen`."""
+    """Commit, guarded by create_revision(live) = `live_revision`: delete `live`.
+
+    Answer: `LiveDeleted` or `LiveSeen`.
+    """
 
     release: ClassVar[Release] = Release.AFTER_SEEN
     worker: str
@@ -153,7 +156,7 @@ class ProveLive:
     """(worker, live_revision that the core believes in; 0: none)"""
 
 
-# --- to clients -----------------------------------------------------------------------------------------------
+# --- to clients ---------------------------------------------------------------------------------------------
 
 
 class SubmitKind(IntEnum):
@@ -162,8 +165,8 @@ class SubmitKind(IntEnum):
     CREATED = 1
     EXISTING = 2
     CONFLICT = 3
-    """The request id belongs to `task`, whose spec has other bytes. The shell decodes both: if no path differs
-    the answer is EXISTING, otherwise ALREADY_EXISTS naming the paths."""
+    """The request id belongs to `task`, whose spec has other bytes. The shell decodes both: if no path
+    differs the answer is EXISTING, otherwise ALREADY_EXISTS naming the paths."""
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from tenure_core.states import AttemptOutcome, LogState, LossEvidence
 from tenure_core.timing import Duration, Instant, UtcNs
 from tenure_scheduler.domain.model import LogFinals, Profile, Relay
 
-# --- from clients ---------------------------------------------------------------------------------------------
+# --- from clients -------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class TasksSubmitted:
 
 @dataclass(slots=True)
 class RetryRequested:
-    """A client wants a finished task again, as the new task `new_id`. Answer: `AnswerSubmit` or `AnswerError`."""
+    """A client wants a finished task again, as `new_id`. Answer: `AnswerSubmit` or `AnswerError`."""
 
     ticket: int
     task_id: str
@@ -57,7 +57,7 @@ class RetryRequested:
 
 @dataclass(slots=True)
 class CancelRequested:
-    """A client wants these tasks cancelled; unknown ids are left out of the answer. Answer: `AnswerCancel`."""
+    """A client wants tasks cancelled; unknown ids are left out of the answer. Answer: `AnswerCancel`."""
 
     ticket: int
     task_ids: list[str]
@@ -87,7 +87,7 @@ class WaitEnded:
     ticket: int
 
 
-# --- from operators -------------------------------------------------------------------------------------------
+# --- from operators -----------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -120,14 +120,14 @@ class DrainCancelled:
 
 @dataclass(slots=True)
 class DeadDeclared:
-    """A person vouches that these workers are dead: grace, hold and storm do not apply. Answer: `AnswerWorkers`."""
+    """A person vouches that workers are dead: no grace, hold or storm applies. Answer: `AnswerWorkers`."""
 
     ticket: int
     workers: list[str]
     reason: str = ""
 
 
-# --- from agents ----------------------------------------------------------------------------------------------
+# --- from agents --------------------------------------------------------------------------------------------
 
 
 class ReportKind(IntEnum):
@@ -255,7 +255,7 @@ class WorkerRetired:
     reason: str = ""
 
 
-# --- from etcd ------------------------------------------------------------------------------------------------
+# --- from etcd ----------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -361,7 +361,7 @@ class CommandsSent:
 
 @dataclass(slots=True)
 class TimePassed:
-    """It is time that `Core.next_wakeup` asked for. Every `apply` looks at the timers; this only makes one happen."""
+    """The time that `Core.next_wakeup` named has come. `apply([], now)` does the same."""
 
 
 Event: TypeAlias = (

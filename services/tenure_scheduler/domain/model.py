@@ -1,8 +1,8 @@
 """What does the scheduler know about a task, an attempt and a worker?
 
-These objects are the state: the leader is the only writer, so it mutates them in place, and the shell encodes
-their present values when it seals a batch. Everything below the line "volatile" in a constructor is rebuilt after
-a change of leadership; the rest is what the records in etcd hold.
+These objects are the state: the leader is the only writer, so it mutates them in place, and the shell
+encodes their present values when it seals a batch. Everything below the line "volatile" in a constructor is
+rebuilt after a change of leadership; the rest is what the records in etcd hold.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Shape:
         self.constraints = constraints
         self.preferences = preferences
         # volatile: which workers can take it at all, for the fleet as of `seen_fleet`
-        self.suits: list[Worker] = []
+        self.suits: dict[Worker, None] = {}
         self.seen_fleet = -1
 
 
@@ -108,7 +108,7 @@ class Interner:
         constraints: tuple[Constraint, ...] = (),
         preferences: tuple[Preference, ...] = (),
     ) -> Shape:
-        """The one shape with these contents. `kind` is what the worker must be able to run ("process", "noop")."""
+        """The one shape with these contents. `kind`: what the worker must be able to run ("process")."""
         key = (kind, demand, constraints, preferences)
         found = self._shapes.get(key)
         if found is None:
@@ -127,7 +127,7 @@ class Interner:
         queue_timeout: Duration = 0.0,
         has_output: bool = True,
     ) -> Profile:
-        """The one profile with these contents. `queue_timeout` 0: none; `has_output` False: no log is expected."""
+        """The one profile with these contents. `queue_timeout` 0: none; `has_output` False: no log comes."""
         key = (namespace, queue, priority, shape, retry, on_disconnect, queue_timeout, has_output)
         found = self._profiles.get(key)
         if found is None:
@@ -243,7 +243,6 @@ class Task:
         profile: Profile,
         spec: bytes,
         created_ns: UtcNs,
-        *,
         name: str = "",
         labels: tuple[tuple[str, str], ...] = (),
         request_id: str = "",
@@ -301,13 +300,18 @@ class JoinStep(NamedTuple):
     """A Hello that waits for etcd: which step is under way, and the Hello itself."""
 
     step: str
-    """"delete" the old `live`, "grant" a lease, "register" it, or "wait" for the other instance to be gone."""
+    """`delete` the old `live`, `grant` a lease, `register`, or `wait` until the other instance is gone."""
     stream: int
     direct: bool
     hello: Hello
     ticket: int
-    same_process: bool
-    """The same instance on the same boot: attempts that it holds may be adopted."""
+    same_instance: bool
+    same_boot: bool
+
+    @property
+    def same_process(self) -> bool:
+        """Whether attempts that it holds may be adopted."""
+        return self.same_instance and self.same_boot
 
 
 class Worker:
@@ -321,6 +325,7 @@ class Worker:
         "command_number",
         "connect",
         "cordoned",
+        "deleting",
         "direct",
         "dirty",
         "disconnected_at",
@@ -341,12 +346,14 @@ class Worker:
         "reason",
         "reduced_guarantees",
         "sent",
+        "sent_number",
         "session",
         "stream",
         "task_types",
         "updated_ns",
         "verdict",
         "version",
+        "watched_stream",
     )
 
     def __init__(self, name: str) -> None:
@@ -386,8 +393,14 @@ class Worker:
         self.command_number = 0
         self.processed = 0
         """Number of the last command that the agent said it processed on this stream."""
+        self.sent_number = 0
+        """Number of the last command with Starts that left."""
         self.sent: deque[tuple[int, Instant]] = deque()
         """Commands with Starts that left and are not processed: number, when they left."""
+        self.watched_stream = NO_STREAM
+        """The stream for which a timer looks after unprocessed Starts."""
+        self.deleting = False
+        """A guarded deletion of `live` is under way."""
         self.joining: JoinStep | None = None
         self.phase = 0
         self.dirty = False

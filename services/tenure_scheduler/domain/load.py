@@ -1,0 +1,151 @@
+"""How does a new leader get its memory?
+
+From the committed records alone. What was only in the old leader's memory (who is connected, timers,
+RUNNING of tasks that just started) comes back with the Hellos; what was half done, as a large loss, is
+carried on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tenure_core.resources import Pool
+from tenure_core.states import PLACED, AttemptOutcome, LogState, TaskState, WorkerVerdict
+from tenure_scheduler.domain import retention
+from tenure_scheduler.domain.assign import arm_backoff, arm_queue_timeout, enqueue
+from tenure_scheduler.domain.losses import arm_exclusive, declare_due, lose_attempts
+from tenure_scheduler.domain.model import Task, Worker
+from tenure_scheduler.domain.requests import arm_drain, insert
+from tenure_scheduler.domain.results import arm_log_unknown
+from tenure_scheduler.domain.world import World
+
+
+@dataclass(slots=True)
+class Records:
+    """Everything that is committed, as of one revision. The tasks and workers become the core's own objects.
+
+    A `Task` or `Worker` from a record has its persisted attributes set and the volatile ones as constructed
+    (`COMMITTED_TASK`, `COMMITTED_WORKER` and `COMMITTED_ATTEMPT` name the former).
+    """
+
+    tasks: Iterable[Task] = ()
+    workers: Iterable[Worker] = ()
+    lives: Mapping[str, int] = field(default_factory=dict)
+    """Worker → create revision of its `live`."""
+    owns: Iterable[tuple[str, int, int]] = ()
+    """(task, attempt, session) of each key `own/<task>`."""
+    floor: int = 0
+    """The watch floor."""
+    next_sequence: int = 1
+    """At least one more than the highest sequence ever used, of removed tasks too."""
+
+
+COMMITTED_TASK = (
+    *("id", "sequence", "profile", "spec", "created_ns", "name", "labels", "request_id", "retry_of"),
+    *("traceparent", "state", "reason", "attempt", "attempts", "dropped_attempts", "failures", "losses"),
+    *("updated_ns", "next_attempt_ns", "cancel_reason", "outcome", "avoid_until_ns", "log_state"),
+    *("log_missing", "revision"),
+)
+COMMITTED_ATTEMPT = (
+    *("number", "worker", "session", "grant", "assigned_ns", "outcome", "exit_code", "signal", "reason"),
+    *("evidence", "counted", "started_ns", "ended_ns", "pid", "relay", "log"),
+)
+COMMITTED_WORKER = (
+    *("name", "session", "connect", "verdict", "cordoned", "reason", "instance", "boot_id", "capacity"),
+    *("labels", "task_types", "version", "reduced_guarantees", "updated_ns", "hold_until_ns"),
+    *("drain_deadline_ns", "lease_id"),
+)
+
+
+def own_token(attempt: int, session: int) -> int:
+    """What `Task.own` remembers of the key `own/<task>`: it is rewritten when either changes."""
+    return session << 32 | attempt
+
+
+def load(world: World, records: Records) -> None:
+    """Fill an empty world."""
+    world.floor = records.floor
+    for worker in records.workers:
+        _load_worker(world, worker, records.lives.get(worker.name, 0))
+    for task in sorted(records.tasks, key=lambda task: task.sequence):
+        _load_task(world, task)
+    last = world.order[-1].sequence if world.order else 0
+    world.next_sequence = max(records.next_sequence, last + 1)
+    _load_finished(world)
+    for task_id, attempt, session in records.owns:
+        if task_id in world.tasks:
+            world.tasks[task_id].own = own_token(attempt, session)
+    for worker in world.workers.values():
+        worker.pool = Pool(worker.capacity)
+        for task in worker.attempts.values():
+            worker.pool.take_back(task.attempts[-1].grant)
+    _load_storm(world)
+    _resume_losses(world)
+    retention.arm(world)
+
+
+def _load_worker(world: World, worker: Worker, live_revision: int) -> None:
+    world.workers[worker.name] = worker
+    worker.live_revision = live_revision
+    worker.disconnected_at = world.now.boot
+    if worker.verdict is WorkerVerdict.DRAINING and worker.drain_deadline_ns:
+        arm_drain(world, worker)
+
+
+def _load_task(world: World, task: Task) -> None:
+    insert(world, task)
+    if task.state is TaskState.PENDING:
+        enqueue(world, task)
+    elif task.state is TaskState.BACKOFF:
+        arm_backoff(world, task)
+    elif task.state in PLACED:
+        name = task.attempts[-1].worker
+        worker = world.workers.get(name)
+        if worker is None:
+            worker = world.workers[name] = Worker(name)
+            worker.verdict = WorkerVerdict.LOST
+        task.worker = worker
+        worker.attempts[task.id] = task
+    if not task.outcome:
+        arm_queue_timeout(world, task)
+
+
+def _load_finished(world: World) -> None:
+    finished = [task for task in world.order if task.outcome]
+    for task in finished:
+        task.finished_ns = task.updated_ns
+        if task.log_state is LogState.OPEN and task.attempts:
+            attempt = task.attempts[-1]
+            world.open_logs[task.id] = attempt.worker
+            worker = world.workers.get(attempt.worker)
+            gone = worker is None or worker.verdict is WorkerVerdict.LOST
+            if gone or attempt.outcome is AttemptOutcome.LOST:
+                arm_log_unknown(world, task, attempt)
+    finished.sort(key=lambda task: (task.finished_ns, task.sequence))
+    world.finished.extend(finished)
+
+
+def _load_storm(world: World) -> None:
+    """Who should be live and is not: after the grace that is a loss, unless it is all of them."""
+    serving = (WorkerVerdict.ACTIVE, WorkerVerdict.DRAINING)
+    expected = [worker for worker in world.workers.values() if worker.verdict in serving]
+    gone = [worker for worker in expected if not worker.live_revision]
+    storm = world.storm
+    storm.live.append((world.now.boot, len(expected)))
+    storm.all_lost = len(gone) == len(expected) >= 2
+    for worker in gone:
+        worker.gone_at = world.now.boot
+        storm.gone[worker.name] = worker
+        arm_exclusive(world, worker)
+    if gone:
+        world.timers.at(storm.grace_until, declare_due, world)
+
+
+def _resume_losses(world: World) -> None:
+    """Workers that were declared lost: what was not carried out for all their tasks is carried out now."""
+    for worker in list(world.workers.values()):
+        if worker.verdict in (WorkerVerdict.LOST, WorkerVerdict.RETIRED) and worker.attempts:
+            worker.gone_at = world.now.boot
+            arm_exclusive(world, worker)
+            lose_attempts(world, worker, worker.gone_evidence)

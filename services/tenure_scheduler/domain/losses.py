@@ -1,0 +1,180 @@
+"""When is a worker lost, and what becomes of its tasks?
+
+The proof is always the absence of its key `live`: seen by a linearizable read, or brought about by a guarded
+deletion after its connection was reset (early loss). What follows waits for grace, hold and storm.
+"""
+
+from __future__ import annotations
+
+from tenure_core.states import LossEvidence, OnDisconnect, WorkerVerdict
+from tenure_core.timing import NEVER, Instant
+from tenure_scheduler.domain import storm as storms
+from tenure_scheduler.domain.commands import AnswerWorkers, DeleteLive
+from tenure_scheduler.domain.events import (
+    DeadDeclared,
+    HoldAnnounced,
+    StreamClosed,
+    StreamEnd,
+)
+from tenure_scheduler.domain.model import NO_STREAM, Task, Worker
+from tenure_scheduler.domain.results import arm_log_unknown, lose
+from tenure_scheduler.domain.world import World
+
+WORDS = {
+    LossEvidence.LEASE_EXPIRED: "its lease ended",
+    LossEvidence.AGENT_UNREACHABLE: "its connection was reset and it did not come back in time",
+    LossEvidence.DECLARED_DEAD: "it was declared dead",
+    LossEvidence.HOST_REBOOTED: "its node has booted again",
+    LossEvidence.WORKER_REPLACED: "another instance has taken its place",
+    LossEvidence.PROCESS_VANISHED: "it came back without the attempt",
+}
+
+
+def on_stream_closed(world: World, event: StreamClosed) -> None:
+    """A session stream ended. Only the reset of a direct one hints at a loss before the lease ends."""
+    worker = world.workers.get(event.worker)
+    if worker is None:
+        return
+    joining = worker.joining
+    if joining is not None and joining.stream == event.stream:
+        worker.joining = joining._replace(stream=NO_STREAM)
+    if worker.stream != event.stream:
+        return
+    worker.stream = NO_STREAM
+    worker.disconnected_at = world.now.boot
+    worker.closed_cause = event.how.name
+    world.sending.pop(worker.name, None)
+    world.fleet_version += 1
+    if event.how is StreamEnd.RESET and worker.direct:
+        arm_reattach(world, worker, world.now.boot + world.config.reattach_grace)
+
+
+def arm_reattach(world: World, worker: Worker, due: Instant) -> None:
+    """Look at `due` whether the worker has come back."""
+    world.timers.at(due, _reattach_due, world, worker, worker.disconnected_at)
+
+
+def _reattach_due(world: World, worker: Worker, disconnected_at: Instant) -> None:
+    away = worker.stream == NO_STREAM and worker.joining is None and worker.live_revision != 0
+    if not away or worker.disconnected_at != disconnected_at or worker.deleting:
+        return
+    chance = storms.next_chance(world, worker)
+    if chance is None or storms.in_grace(world) or world.storm.active:
+        return  # its lease decides
+    if chance > world.now.boot:
+        arm_reattach(world, worker, chance)
+        return
+    delete_live(world, worker, WORDS[LossEvidence.AGENT_UNREACHABLE])
+
+
+def delete_live(world: World, worker: Worker, cause: str) -> None:
+    """Take the worker's `live` away by a guarded commit."""
+    worker.deleting = True
+    world.commands.append(DeleteLive(worker.name, worker.live_revision, cause))
+
+
+def live_is_gone(world: World, worker: Worker, proved_at: Instant, evidence: LossEvidence) -> None:
+    """The session has ended for certain; whether that is a loss is decided by grace, hold and storm."""
+    worker.live_revision = 0
+    worker.deleting = False
+    worker.gone_at = proved_at
+    worker.gone_evidence = evidence
+    world.close_stream(worker, WORDS[evidence])
+    world.fleet_version += 1
+    storms.note_live(world)
+
+
+def await_loss(world: World, worker: Worker) -> None:
+    """From now on the worker counts as gone, and is declared lost as soon as that is allowed."""
+    if worker.verdict in (WorkerVerdict.LOST, WorkerVerdict.RETIRED) and not worker.attempts:
+        return
+    world.storm.gone[worker.name] = worker
+    storms.note_gone(world, worker)
+    arm_exclusive(world, worker)
+    declare_due(world)
+
+
+def arm_exclusive(world: World, worker: Worker) -> None:
+    """A `stop` task may go on only TTL + margin after the proof: until then its warden may still be killing it."""
+    due = worker.gone_at + world.config.grace
+    for task in list(worker.attempts.values()):
+        if task.profile.on_disconnect is OnDisconnect.STOP and task.id not in world.exclusive:
+            world.exclusive[task.id] = due
+
+
+def declare_due(world: World) -> None:
+    """Declare lost whoever is gone and may be declared; look again when the next one may."""
+    again: Instant | None = None
+    for worker in list(world.storm.gone.values()):
+        chance = storms.next_chance(world, worker)
+        if chance is None:
+            return
+        if chance > world.now.boot:
+            again = chance if again is None else min(again, chance)
+        else:
+            declare_lost(world, worker, worker.gone_evidence)
+    if again is not None:
+        world.timers.at(again, declare_due, world)
+    storms.calm(world)
+
+
+def declare_lost(world: World, worker: Worker, evidence: LossEvidence) -> None:
+    """The worker is lost: `continue` tasks go on elsewhere at once, `stop` tasks when that is safe."""
+    world.storm.gone.pop(worker.name, None)
+    storms.spend_chance(world)
+    worker.verdict = WorkerVerdict.LOST
+    worker.reason = WORDS[evidence]
+    worker.updated_ns = world.now.utc_ns
+    worker.hold_until_ns = 0
+    world.touch_worker(worker)
+    world.fleet_version += 1
+    lose_attempts(world, worker, evidence)
+    for task_id, name in list(world.open_logs.items()):
+        if name == worker.name:
+            task = world.tasks[task_id]
+            arm_log_unknown(world, task, task.attempts[-1])
+
+
+def lose_when_safe(world: World, task: Task, due: Instant, evidence: LossEvidence) -> None:
+    """Give up a `stop` task's attempt at `due`, when its warden has killed it for certain."""
+    world.exclusive[task.id] = due
+    world.timers.at(due, _exclusive_due, world, task, task.attempt, evidence)
+
+
+def lose_attempts(world: World, worker: Worker, evidence: LossEvidence) -> None:
+    """Give up all open attempts of a worker that is gone, each as soon as its task allows it."""
+    for task in list(worker.attempts.values()):
+        attempt = task.attempts[-1]
+        due = world.exclusive.get(task.id, NEVER)
+        if due > world.now.boot and evidence is not LossEvidence.DECLARED_DEAD:
+            lose_when_safe(world, task, due, evidence)
+        else:
+            lose(world, task, attempt, evidence, f"worker {worker.name} is lost: {WORDS[evidence]}")
+
+
+def _exclusive_due(world: World, task: Task, number: int, evidence: LossEvidence) -> None:
+    due = world.exclusive.get(task.id)
+    if due is not None and due <= world.now.boot and task.attempt == number:
+        attempt = task.attempts[-1]
+        lose(world, task, attempt, evidence, f"worker {attempt.worker} is lost: {WORDS[evidence]}")
+
+
+def on_dead_declared(world: World, event: DeadDeclared) -> None:
+    """A person vouches for it: nothing is waited for."""
+    known = [world.workers[name] for name in event.workers if name in world.workers]
+    for worker in known:
+        if worker.live_revision:
+            delete_live(world, worker, WORDS[LossEvidence.DECLARED_DEAD])
+        world.close_stream(worker, WORDS[LossEvidence.DECLARED_DEAD])
+        declare_lost(world, worker, LossEvidence.DECLARED_DEAD)
+        worker.reason = event.reason or worker.reason
+    unknown = [name for name in event.workers if name not in world.workers]
+    world.commands.append(AnswerWorkers(event.ticket, known, unknown))
+
+
+def on_hold(world: World, event: HoldAnnounced) -> None:
+    """A planned restart: the worker's losses wait, committed, so that a new leader waits as well."""
+    worker = world.workers.get(event.worker)
+    if worker is not None and worker.stream == event.stream:
+        worker.hold_until_ns = world.now.utc_after(min(event.seconds, world.config.hold_limit))
+        world.touch_worker(worker)

@@ -1,0 +1,295 @@
+"""What does the core make of what agents report?
+
+Reports are levels, not edges: everything may come twice, late or out of order. A result counts unless its
+attempt is superseded; the same value again is accepted again, a different value is refused, the first
+stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tenure_core.fence import Fence
+from tenure_core.states import REOPENABLE, AttemptOutcome, LossEvidence, TaskState
+from tenure_scheduler.domain.assign import stop
+from tenure_scheduler.domain.commands import Fenced
+from tenure_scheduler.domain.events import (
+    AttemptReport,
+    CommandsSent,
+    LevelReported,
+    ReportKind,
+    ReportsReceived,
+)
+from tenure_scheduler.domain.model import NO_STREAM, Attempt, Task, Worker
+from tenure_scheduler.domain.results import accept, conclude, lose, not_started, take_back
+from tenure_scheduler.domain.world import World
+
+RESULT, STARTED, NOT_STARTED = ReportKind.RESULT, ReportKind.STARTED, ReportKind.NOT_STARTED
+ASSIGNED, RUNNING = TaskState.ASSIGNED, TaskState.RUNNING
+ROLLBACK = "a worker knows of a newer attempt or epoch than the store: the store was rolled back"
+
+
+def on_reports(world: World, event: ReportsReceived) -> None:
+    """An agent reported on some of its attempts."""
+    worker = _speaker(world, event.worker, event.stream)
+    if worker is None:
+        return
+    _processed(worker, event.processed)
+    for report in event.reports:
+        take_report(world, worker, report)
+
+
+def _speaker(world: World, name: str, stream: int) -> Worker | None:
+    """The worker, if this is its present stream. What an ended one still delivers, the Hello says again."""
+    worker = world.workers.get(name)
+    return worker if worker is not None and worker.stream == stream and worker.ready else None
+
+
+def _processed(worker: Worker, number: int) -> None:
+    if number > worker.processed:
+        worker.processed = number
+        sent = worker.sent
+        while sent and sent[0][0] <= number:
+            sent.popleft()
+
+
+def take_report(world: World, worker: Worker, report: AttemptReport) -> None:
+    """One report of a worker on one attempt."""
+    fence = report.fence
+    task = world.tasks.get(fence.task)
+    if task is None or fence.n != world.n or task.attempt != fence.attempt:
+        _refuse(world, worker, task, report)
+        return
+    attempt = task.attempts[-1]
+    if attempt.worker != worker.name:
+        _refuse(world, worker, task, report)
+    elif report.kind is RESULT:
+        _take_result(world, worker, task, attempt, report)
+    elif attempt.outcome is not None:
+        # Given up, but not given away: if it runs after all, it goes on.
+        if report.kind is not STARTED:
+            _forget(world, worker, fence)
+        elif not _keep(world, worker, report):
+            _refuse(world, worker, task, report)
+    elif report.kind is STARTED:
+        note_started(world, task, attempt, report)
+    elif report.kind is NOT_STARTED:
+        not_started(world, task, attempt, report.reason or "the worker did not start it")
+    elif report.kind is ReportKind.STOPPED:
+        _take_stopped(world, task, attempt, report)
+
+
+def _take_result(world: World, worker: Worker, task: Task, attempt: Attempt, report: AttemptReport) -> None:
+    outcome = attempt.outcome
+    fence = report.fence
+    if task.finished_ns or (outcome is not None and outcome not in REOPENABLE):
+        _forget(world, worker, fence)
+        if same_result(attempt, report):
+            world.to_worker(worker).accepted.append(fence)
+        else:
+            reason = f"the attempt ended {_name(outcome)} before this result came"
+            world.to_worker(worker).fenced.append(Fenced(fence, task.attempt, reason))
+        return
+    if outcome is None or outcome is not report.outcome:
+        accept(world, task, attempt, report)
+        if outcome is not None:
+            _forget(world, worker, fence)
+    world.to_worker(worker).accepted.append(fence)
+
+
+def same_result(attempt: Attempt, report: AttemptReport) -> bool:
+    """Whether a result says what the attempt's record says already."""
+    mine = (attempt.outcome, attempt.exit_code, attempt.signal)
+    return mine == (report.outcome, report.exit_code, report.signal)
+
+
+def _name(outcome: AttemptOutcome | None) -> str:
+    return outcome.name if outcome is not None else "otherwise"
+
+
+def note_started(world: World, task: Task, attempt: Attempt, report: AttemptReport) -> None:
+    """The worker runs the attempt. Written only if it is still running a little later: most are not."""
+    if attempt.started_ns:
+        return
+    attempt.started_ns = report.started_ns or world.now.utc_ns
+    attempt.pid = report.pid
+    if task.state is ASSIGNED:
+        counts = world.counts
+        counts[ASSIGNED] -= 1
+        counts[RUNNING] += 1
+        task.state = RUNNING
+        task.updated_ns = world.now.utc_ns
+    world.lazy.setdefault(task.id, world.now.boot + world.config.running_delay)
+
+
+def _take_stopped(world: World, task: Task, attempt: Attempt, report: AttemptReport) -> None:
+    if attempt.stopping is None:
+        lose(
+            world,
+            task,
+            attempt,
+            LossEvidence.PROCESS_VANISHED,
+            report.reason or "it was stopped on its worker",
+        )
+    else:
+        attempt.ended_ns = report.ended_ns or world.now.utc_ns
+        conclude(world, task, attempt, attempt.stopping, report.reason or "stopped")
+
+
+def _refuse(world: World, worker: Worker, task: Task | None, report: AttemptReport) -> None:
+    """The attempt no longer counts; whatever it held on this worker is free once it has ended."""
+    fence = report.fence
+    if report.kind is not STARTED:
+        _forget(world, worker, fence)
+    if task is not None and fence.n == world.n and fence.attempt > task.attempt:
+        rolled_back(world)
+    if report.kind is RESULT or report.kind is STARTED:
+        world.to_worker(worker).fenced.append(fenced(world, fence))
+
+
+def fenced(world: World, fence: Fence) -> Fenced:
+    """Why an attempt does not count, as the worker is told."""
+    task = world.tasks.get(fence.task)
+    if fence.n != world.n:
+        return Fenced(fence, 0, f"it belongs to incarnation {fence.n}, this is {world.n}")
+    if task is None:
+        return Fenced(fence, 0, "the task is no longer known")
+    if task.attempt != fence.attempt:
+        return Fenced(fence, task.attempt, f"attempt {task.attempt} has taken its place")
+    if task.finished_ns:
+        return Fenced(fence, task.attempt, f"the task is {task.state.name}")
+    return Fenced(fence, task.attempt, "the attempt was given to another worker")
+
+
+def _forget(world: World, worker: Worker, fence: Fence) -> None:
+    """An attempt that was given away has ended on this worker: its room is free."""
+    grant = worker.leftovers.pop(fence, None)
+    if grant is not None:
+        worker.pool.give_back(grant)
+        world.queue.gained[worker] = None
+
+
+def rolled_back(world: World) -> None:
+    """Stop assigning: what we would hand out may have been handed out before."""
+    world.alarm = world.alarm or ROLLBACK
+
+
+def on_level(world: World, event: LevelReported) -> None:
+    """An agent listed all that it holds: repair what does not agree, up to the last command it processed."""
+    worker = _speaker(world, event.worker, event.stream)
+    if worker is None:
+        return
+    _processed(worker, event.processed)
+    worker.phase = event.phase or worker.phase
+    settle_held(world, worker, event.held, adopt=True)
+    held = {report.fence for report in event.held}
+    for fence in [fence for fence in worker.leftovers if fence not in held]:
+        _forget(world, worker, fence)
+    for task in list(worker.attempts.values()):
+        attempt = task.attempts[-1]
+        if attempt.start_number <= event.processed and world.fence(task, attempt) not in held:
+            miss(world, task, attempt, LossEvidence.PROCESS_VANISHED, "its worker no longer has it")
+
+
+def settle_held(world: World, worker: Worker, held: Iterable[AttemptReport], *, adopt: bool) -> list[Fence]:
+    """Judge each attempt that a worker holds; returns those that it keeps."""
+    kept = []
+    for report in held:
+        if report.kind is RESULT:
+            take_report(world, worker, report)
+        elif adopt and _keep(world, worker, report):
+            kept.append(report.fence)
+        else:
+            task = world.tasks.get(report.fence.task)
+            if task is not None and report.fence.n == world.n and report.fence.attempt > task.attempt:
+                rolled_back(world)
+            _leave_over(world, worker, report.fence)
+            world.to_worker(worker).fenced.append(fenced(world, report.fence))
+    return kept
+
+
+def _keep(world: World, worker: Worker, report: AttemptReport) -> bool:
+    """Re-adopt an attempt iff it is not superseded and the record names this worker."""
+    fence = report.fence
+    task = world.tasks.get(fence.task)
+    if task is None or world.superseded(fence) or task.attempt != fence.attempt:
+        return False
+    attempt = task.attempts[-1]
+    if attempt.worker != worker.name or (attempt.outcome is not None and attempt.outcome not in REOPENABLE):
+        return False
+    if task.worker is not worker or task.id not in worker.attempts:
+        _readopt(world, worker, task, attempt)
+    world.exclusive.pop(task.id, None)
+    if report.kind is STARTED:
+        note_started(world, task, attempt, report)
+    if attempt.session != worker.session:
+        attempt.session = worker.session
+        world.touch(task)
+    if task.state is TaskState.CANCELLING:
+        stop(world, task, attempt, AttemptOutcome.CANCELLED, task.cancel_reason)
+    elif attempt.stopping is not None:
+        stop(world, task, attempt, attempt.stopping, "")
+    return True
+
+
+def _readopt(world: World, worker: Worker, task: Task, attempt: Attempt) -> None:
+    """An attempt that was given up, but not given away, goes on where it is."""
+    if attempt.outcome is not None:
+        take_back(task, attempt)
+        state = RUNNING if attempt.started_ns else ASSIGNED
+        world.set_state(task, state, f"worker {worker.name} came back with attempt {attempt.number}")
+    task.worker = worker
+    worker.attempts[task.id] = task
+    grant = worker.leftovers.pop(world.fence(task, attempt), None)
+    if grant is None:
+        worker.pool.take_back(attempt.grant)
+    world.touch(task)
+
+
+def _leave_over(world: World, worker: Worker, fence: Fence) -> None:
+    """An attempt that was given away still occupies this worker until it has ended there."""
+    task = world.tasks.get(fence.task)
+    if task is None or fence.n != world.n or fence in worker.leftovers:
+        return
+    for attempt in task.attempts:
+        if attempt.number == fence.attempt and attempt.worker == worker.name:
+            worker.leftovers[fence] = attempt.grant
+            worker.pool.take_back(attempt.grant)
+
+
+def miss(world: World, task: Task, attempt: Attempt, evidence: LossEvidence, reason: str) -> None:
+    """The record names the worker, but the worker neither holds the attempt nor has its exit."""
+    if attempt.started_ns:
+        lose(world, task, attempt, evidence, reason)
+    else:
+        not_started(world, task, attempt, reason)
+
+
+def on_commands_sent(world: World, event: CommandsSent) -> None:
+    """Starts left: unless the agent processes them in time, the stream is closed."""
+    worker = world.workers.get(event.worker)
+    if worker is None or worker.stream != event.stream:
+        return
+    worker.sent_number = max(worker.sent_number, event.number)
+    if event.number > worker.processed:
+        if worker.watched_stream != worker.stream:
+            worker.watched_stream = worker.stream
+            _watch_acks(world, worker, world.now.boot + world.config.start_ack_timeout)
+        worker.sent.append((event.number, world.now.boot))
+
+
+def _watch_acks(world: World, worker: Worker, due: float) -> None:
+    world.timers.at(due, _check_acks, world, worker, worker.stream)
+
+
+def _check_acks(world: World, worker: Worker, stream: int) -> None:
+    if worker.stream != stream:
+        return
+    if not worker.sent:
+        worker.watched_stream = NO_STREAM
+        return
+    due = worker.sent[0][1] + world.config.start_ack_timeout
+    if due > world.now.boot:
+        _watch_acks(world, worker, due)
+    else:
+        world.close_stream(worker, "it did not process a Start in time")
