@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from tenure_runtime.config_sections import EtcdConfig, LogConfig, TelemetryConfig, TlsConfig
-from tenure_runtime.config_values import AtLeast, AtMost, Bytes, Seconds
+from tenure_runtime.config_values import AtLeast, Bytes, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,9 +36,6 @@ class StorageConfig:
 
     retain_for: Annotated[Seconds, AtLeast(60.0)] = 604_800.0
     """Age at which a segment is deleted."""
-
-    group_commit: Annotated[Seconds, AtLeast(0.0), AtMost(1.0)] = 0.02
-    """How long pushed bytes may wait to share one fsync; an acknowledgement follows the fsync."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,15 @@ ones, which every decoder accepts, and free of branches.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tenure.v1.log_service_pb2 import LogGap, TailLogsResponse
-from tenure_core.fence import Fence
 from tenure_log_relay.domain.cursor import Cursor
 from tenure_log_relay.domain.position import Offsets, advanced
 from tenure_log_relay.domain.view import Data, Hole, Item, Run
+
+if TYPE_CHECKING:
+    from tenure_core.fence import Fence
 
 MAX_ENTRIES: Final = 4_096
 MAX_BYTES: Final = 512 * 1024

@@ -1,7 +1,7 @@
 """From where does a reader go on?
 
-A cursor names the attempt by its whole fence and says how many bytes of each channel were delivered. It says nothing
-about files, so it is valid on any relay that has the attempt. Readers treat it as opaque.
+A cursor names the attempt by its whole fence and says how many bytes of each channel were delivered. It
+says nothing about files, so it is valid on any relay that has the attempt. Readers treat it as opaque.
 """
 
 from __future__ import annotations

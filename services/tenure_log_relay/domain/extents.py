@@ -1,18 +1,20 @@
 """Where in the segments do the frames of one attempt lie?
 
-An extent is a stretch of one segment that begins with a record of the attempt; records of other attempts may lie in
-between and are skipped when it is read. Neighbouring records are joined, so that a quiet task costs a few numbers
-per 256 KiB of its output; the more extents an attempt has, the larger the foreign stretches it accepts inside one.
-Everything is kept in one array of machine words: a hundred thousand attempts must fit into memory.
+An extent is a stretch of one segment that begins with a record of the attempt; records of other attempts
+may lie in between and are skipped when it is read. Neighbouring records are joined, so that a quiet task
+costs a few numbers per 256 KiB of its output; the more extents an attempt has, the larger the foreign
+stretches it accepts inside one. Everything is kept in one array of machine words: a hundred thousand
+attempts must fit into memory.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tenure_log_relay.domain.position import Offsets, Position
+if TYPE_CHECKING:
+    from tenure_log_relay.domain.position import Offsets, Position
 
 SPAN: Final = 256 * 1024
 HOLE: Final = 4 * 1024

@@ -1,18 +1,21 @@
 """Which of the bytes that an agent pushes are new?
 
-The relay accepts exactly the next bytes of each channel and the next frame of the attempt. What it has already
-is trimmed, so a pusher may repeat itself freely; what would leave a hole is refused together with the position
-from which the pusher has to go on. A gap frame is accepted like data: it says that bytes are lost for good, and
-frames may be lost with them, so it and the frame behind it may carry a higher number.
+The relay accepts exactly the next bytes of each channel and the next frame of the attempt. What it has
+already is trimmed, so a pusher may repeat itself freely; what would leave a hole is refused together with
+the position from which the pusher has to go on. A gap frame is accepted like data: it says that bytes are
+lost for good, and frames may be lost with them, so it and the frame behind it may carry a higher number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tenure_core.frames import GAP, Frame, encode_gap, encode_header, scan
 from tenure_log_relay.domain.position import START, Position, is_channel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Piece = bytes | memoryview
 

@@ -25,7 +25,7 @@ class Position(NamedTuple):
     """Number of the frame that comes next."""
     offsets: Offsets = NO_OFFSETS
     after_gap: bool = False
-    """The frame before was a gap: frames may be missing along with the bytes, so the next number may be higher."""
+    """The frame before was a gap: frames may be missing with the bytes, so the next number may be higher."""
 
     def after(self, frame: Frame) -> Position:
         """The place just behind `frame`."""

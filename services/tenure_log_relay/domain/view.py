@@ -1,8 +1,8 @@
 """What does a reader see of an attempt's frames?
 
-Frames keep bytes as they came. `LINES` cuts them at newlines, without touching the bytes: text is whatever lies
-between two newlines, however many frames it spans. `CHUNKS` hands the payloads on. In both a hole in a channel,
-declared by a gap frame or found between two frames, is told where it is.
+Frames keep bytes as they came. `LINES` cuts them at newlines, without touching the bytes: text is whatever
+lies between two newlines, however many frames it spans. `CHUNKS` hands the payloads on. In both a hole in a
+channel, declared by a gap frame or found between two frames, is told where it is.
 
 A view is a pure function of frames and state, and the state after a frame depends only on what was delivered
 before: so readers at the same place share their results, and a reader that resumes sees what an uninterrupted
@@ -11,11 +11,13 @@ one would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tenure_core.frames import GAP, Frame
 from tenure_log_relay.domain.position import NO_OFFSETS, Offsets, advanced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 MAX_LINE: Final = 64 * 1024
 LOST_HERE: Final = "these bytes are missing on the relay"
@@ -24,7 +26,10 @@ Channels = frozenset[int]
 
 
 class Run(NamedTuple):
-    """Neighbouring lines of one channel, read by the node at one time. Each is followed by a newline unless cut."""
+    """Neighbouring lines of one channel, read by the node at one time.
+
+    Each is followed by a newline unless cut.
+    """
 
     channel: int
     wall_ns: int

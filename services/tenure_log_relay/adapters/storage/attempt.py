@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import Any, Final
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any, Final
 
-from tenure_core.fence import Fence
 from tenure_core.frames import GAP, Frame
 from tenure_log_relay.domain.extents import Extents
 from tenure_log_relay.domain.ingest import Ingest
 from tenure_log_relay.domain.position import NO_OFFSETS, START, Offsets, Position, advanced
 
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from tenure_core.fence import Fence
+
 FRAME_COST: Final = 600
 CHUNK_COST: Final = 1_500
+SHARED_BYTES: Final = 4 << 20
 
 
 class Signal:
@@ -22,33 +27,54 @@ class Signal:
     __slots__ = ("_waiters",)
 
     def __init__(self) -> None:
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: set[asyncio.Future[None]] = set()
 
     def notify(self) -> None:
         """Wake everybody who waits now."""
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            wake(waiter)
 
-    def waiter(self) -> asyncio.Future[None]:
-        """A future that the next `notify` completes. Take it before looking at the state that it announces."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiters.append(future)
-        return future
+    def add(self, waiter: asyncio.Future[None]) -> None:
+        """Let the next `notify` complete this future, which may wait for other signals as well."""
+        self._waiters.add(waiter)
 
-    def forget(self, waiter: asyncio.Future[None]) -> None:
-        """Drop a waiter that lost its interest."""
-        if not waiter.done():
-            waiter.cancel()
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiters)
+
+    def discard(self, waiter: asyncio.Future[None]) -> None:
+        """Forget a waiter, whether it was woken or not."""
+        self._waiters.discard(waiter)
+
+
+def wake(waiter: asyncio.Future[None]) -> None:
+    """Complete a future that may be complete already."""
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+async def any_of(signals: Sequence[Signal], timeout: float | None = None) -> None:
+    """Wait for the next notification of any of the signals, or for the time to pass."""
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
+    for signal in signals:
+        signal.add(waiter)
+    timer = None if timeout is None else loop.call_later(timeout, wake, waiter)
+    try:
+        await waiter
+    finally:
+        if timer is not None:
+            timer.cancel()
+        for signal in signals:
+            signal.discard(waiter)
 
 
 class Chunk:
-    """Neighbouring frames of one attempt in memory, with what views made of them for readers at the same place."""
+    """Neighbouring frames of one attempt in memory."""
 
-    __slots__ = ("after", "cost", "first", "frames", "views")
+    __slots__ = ("after", "cost", "first", "frames")
 
     def __init__(self, frames: list[Frame], first: int, after: int, size: int = 0) -> None:
         self.frames = frames
@@ -57,8 +83,36 @@ class Chunk:
         self.after = after
         """Number of the frame that comes next."""
         self.cost = size + CHUNK_COST + FRAME_COST * len(frames)
-        self.views: dict[Any, Any] | None = None
-        """None for a chunk that only one reader sees."""
+
+
+class Shared:
+    """Messages that several readers at the same place get, so that they are made once."""
+
+    __slots__ = ("_kept", "_size")
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[list[bytes], Any, int]] | None = None
+        self._size = 0
+
+    def get(self, key: Hashable) -> tuple[list[bytes], Any] | None:
+        """What was put under this key, while it is kept."""
+        found = None if self._kept is None else self._kept.get(key)
+        return None if found is None else found[:2]
+
+    def put(self, key: Hashable, messages: list[bytes], state: Any) -> None:
+        """Keep messages and the state behind them for a while."""
+        if self._kept is None:
+            self._kept = OrderedDict()
+        size = sum(map(len, messages)) + CHUNK_COST
+        self._kept[key] = (messages, state, size)
+        self._size += size
+        while self._size > SHARED_BYTES and len(self._kept) > 1:
+            self._size -= self._kept.popitem(last=False)[1][2]
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._kept = None
+        self._size = 0
 
 
 class AttemptLog:
@@ -67,6 +121,7 @@ class AttemptLog:
     __slots__ = (
         "changed",
         "committed",
+        "declared_final",
         "extents",
         "fence",
         "final_frames",
@@ -74,7 +129,9 @@ class AttemptLog:
         "ingest",
         "key",
         "missing",
+        "readers",
         "reported",
+        "shared",
     )
 
     def __init__(self, fence: Fence) -> None:
@@ -86,11 +143,15 @@ class AttemptLog:
         """Bytes within the committed offsets that are not there."""
         self.final_frames: int | None = None
         """How many frames the attempt has in all, once its agent said so and it is on disk."""
+        self.declared_final: int | None = None
+        """The same, as soon as the agent said so."""
         self.reported = False
         """The scheduler acknowledged the state of this log."""
         self.extents = Extents()
         self.hot: deque[Chunk] = deque()
         self.changed = Signal()
+        self.readers = 0
+        self.shared = Shared()
 
     @property
     def complete(self) -> bool:

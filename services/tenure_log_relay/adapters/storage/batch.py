@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tenure_core.frames import Frame
-from tenure_log_relay.adapters.storage.attempt import AttemptLog
 from tenure_log_relay.adapters.storage.records import (
     HEADER_SIZE,
     Kind,
@@ -18,6 +15,12 @@ from tenure_log_relay.adapters.storage.records import (
     state_record,
 )
 from tenure_log_relay.adapters.storage.segment import Buffer, Named, Segment
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from tenure_core.frames import Frame
+    from tenure_log_relay.adapters.storage.attempt import AttemptLog
 
 MAX_ITEM: Final = 1 << 20
 MAX_BATCH: Final = 8 << 20

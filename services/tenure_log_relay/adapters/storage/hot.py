@@ -1,14 +1,16 @@
 """Which committed bytes are still in memory?
 
-Readers that are up to date are served from here right after the fsync, and share what views made of a chunk. The
-oldest chunks go when the budget is used up, whoever wants them still: those readers go on from the disk.
+Readers that are up to date are served from here right after the fsync. The oldest chunks go when the budget
+is used up, whoever wants them still: those readers go on from the disk.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
-from tenure_log_relay.adapters.storage.attempt import AttemptLog, Chunk
+if TYPE_CHECKING:
+    from tenure_log_relay.adapters.storage.attempt import AttemptLog, Chunk
 
 
 class HotMemory:
@@ -23,7 +25,6 @@ class HotMemory:
 
     def add(self, attempt: AttemptLog, chunk: Chunk) -> None:
         """Keep a chunk, and drop as many of the oldest as it takes."""
-        chunk.views = {}
         attempt.hot.append(chunk)
         self._order.append(attempt)
         self.used += chunk.cost

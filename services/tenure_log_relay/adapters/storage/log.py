@@ -1,10 +1,10 @@
 """When is a byte acknowledged, and where is it then?
 
-`SegmentLog` takes frames of any number of attempts, writes whatever has gathered in one go, fsyncs, and only then
-moves the attempts' committed positions, wakes readers and completes the pushes' futures. One write is in flight at a
-time, in a thread; what arrives meanwhile makes up the next one. When the disk refuses (full, a limit, an I/O
-error) nothing is dropped and nothing is acknowledged: the same batch is tried again until it succeeds, pushers wait
-for room, readers go on.
+`SegmentLog` takes frames of any number of attempts, writes whatever has gathered in one go, fsyncs, and
+only then moves the attempts' committed positions, wakes readers and completes the pushes' futures. One
+write is in flight at a time, in a thread; what arrives meanwhile makes up the next one. When the disk
+refuses (full, a limit, an I/O error) nothing is dropped and nothing is acknowledged: the same batch is
+tried again until it succeeds, pushers wait for room, readers go on.
 """
 
 from __future__ import annotations
@@ -12,21 +12,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tenure_core.fence import Fence
 from tenure_log_relay.adapters.storage.attempt import AttemptLog, Chunk, Signal
 from tenure_log_relay.adapters.storage.batch import Batch, Item
 from tenure_log_relay.adapters.storage.hot import HotMemory
-from tenure_log_relay.adapters.storage.records import State
 from tenure_log_relay.adapters.storage.segment import Segment
-from tenure_log_relay.domain.ingest import Offered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tenure_core.fence import Fence
+    from tenure_log_relay.adapters.storage.records import State
+    from tenure_log_relay.domain.ingest import Offered
 
 MIB: Final = 1 << 20
+MOST_ARRIVALS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,7 @@ class SegmentLog:
         placement: int = 0,
         wall_ns: Callable[[], int] = time.time_ns,
         on_refusal: Callable[[str | None], None] = lambda reason: None,
+        on_complete: Callable[[AttemptLog], None] = lambda attempt: None,
     ) -> None:
         self.folder = folder
         self.limits = limits
@@ -68,8 +73,7 @@ class SegmentLog:
         self.attempts: dict[str, AttemptLog] = {}
         self.tasks: dict[str, list[AttemptLog]] = {}
         """Attempts of each task, in the order of their fences."""
-        self.appeared = Signal()
-        """An attempt is there that was not before."""
+        self._arrivals: dict[str, Signal] = {}
         self.segments: dict[int, Segment] = {}
         self.refusal: str | None = None
         """Why the disk does not take writes at present; None while it does."""
@@ -77,6 +81,8 @@ class SegmentLog:
         """Damaged bytes found when the log was restored."""
         self.readers = ThreadPoolExecutor(3, "segment-reader")
         self._on_refusal = on_refusal
+        self.on_complete = on_complete
+        """Told of each attempt of which everything is on disk, unless the scheduler knows it already."""
         self._placement = placement
         self._active: Segment | None = None
         self._waiting: deque[Batch] = deque()
@@ -99,8 +105,16 @@ class SegmentLog:
             siblings = self.tasks.setdefault(fence.task, [])
             siblings.append(found)
             siblings.sort(key=lambda attempt: attempt.fence)
-            self.appeared.notify()
+            arrival = self._arrivals.pop(fence.task, None)
+            if arrival is not None:
+                arrival.notify()
         return found
+
+    def arrival(self, task: str) -> Signal:
+        """Notifies of the next attempt of a task that the log did not have before."""
+        if len(self._arrivals) > MOST_ARRIVALS:
+            self._arrivals = {task: signal for task, signal in self._arrivals.items() if signal.awaited}
+        return self._arrivals.setdefault(task, Signal())
 
     def forget(self, attempt: AttemptLog) -> None:
         """Drop an attempt of which nothing is kept any more."""
@@ -182,7 +196,7 @@ class SegmentLog:
             self._on_refusal(reason)
 
     def _write(self, batch: Batch) -> None:
-        """In the writer's thread: append one batch to the active segment, beginning a new one when it is full."""
+        """In the writer's thread: append one batch to the active segment, or to a new one if that is full."""
         now_ns = self.wall_ns()
         segment = self._active
         if segment is None or segment.size >= self.limits.segment_bytes or segment.broken:
@@ -206,6 +220,8 @@ class SegmentLog:
                 self._committed(item, segment.sequence)
             if item.state is not None:
                 attempt.final_frames, attempt.reported = item.state
+                if not attempt.reported:
+                    self.on_complete(attempt)
             touched[attempt] = None
         self._pending -= batch.size
         if self._pending <= self.limits.pending_bytes:

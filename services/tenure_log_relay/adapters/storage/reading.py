@@ -1,18 +1,16 @@
 """How does a reader get frames that are no longer in memory?
 
-Blocks of a segment are read in a thread and verified once more, since a disk may have lost a bit in the meantime.
-A record that is damaged is left out; the view then tells the reader of a hole.
+Blocks of a segment are read in a thread and verified once more, since a disk may have lost a bit in the
+meantime. A record that is damaged is left out; the view then tells the reader of a hole.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tenure_core.frames import Frame
 from tenure_log_relay.adapters.storage.attempt import AttemptLog, Chunk
 from tenure_log_relay.adapters.storage.hot import hot_chunk
-from tenure_log_relay.adapters.storage.log import SegmentLog
 from tenure_log_relay.adapters.storage.records import (
     HEADER_SIZE,
     MAGIC,
@@ -22,8 +20,12 @@ from tenure_log_relay.adapters.storage.records import (
     read_frames,
     record_at,
 )
-from tenure_log_relay.adapters.storage.segment import Segment
-from tenure_log_relay.domain.extents import Extent
+
+if TYPE_CHECKING:
+    from tenure_core.frames import Frame
+    from tenure_log_relay.adapters.storage.log import SegmentLog
+    from tenure_log_relay.adapters.storage.segment import Segment
+    from tenure_log_relay.domain.extents import Extent
 
 BLOCK: Final = 1 << 20
 

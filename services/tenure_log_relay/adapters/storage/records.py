@@ -23,12 +23,14 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tenure_core.frames import DamagedFrame, Frame, scan
 from tenure_log_relay.domain.position import PACKED_SIZE, Offsets, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAGIC: Final = b"TLR1"
 _PREFIX: Final = struct.Struct("<4sI")

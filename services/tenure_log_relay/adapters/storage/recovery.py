@@ -1,18 +1,16 @@
 """What of a segment can be believed after a crash?
 
-Records are verified one after the other. Behind the first damaged one there is either nothing intact, then it is the
-torn tail of a write that was never acknowledged, or a rotten piece in the middle: it is left where it is, never
-served, and readers are told of a hole. A damaged record at the end of an attempt moves the attempt's committed
-position back, so its agent pushes it again.
+Records are verified one after the other. Behind the first damaged one there is either nothing intact, then
+it is the torn tail of a write that was never acknowledged, or a rotten piece in the middle: it is left
+where it is, never served, and readers are told of a hole. A damaged record at the end of an attempt moves
+the attempt's committed position back, so its agent pushes it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tenure_core.frames import Frame
 from tenure_log_relay.adapters.storage.records import (
     HEADER_SIZE,
     MAGIC,
@@ -22,6 +20,11 @@ from tenure_log_relay.adapters.storage.records import (
     read_frames,
     record_at,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tenure_core.frames import Frame
 
 NO_FRAMES: Final[list[Frame]] = []
 
@@ -37,7 +40,10 @@ class Found:
 
 
 def intact(view: memoryview, found: Found) -> Iterator[tuple[Record, list[Frame]]]:
-    """The intact records of a segment with their verified frames; `found` is complete when the walk has ended."""
+    """The intact records of a segment with their verified frames.
+
+    `found` is complete when the walk has ended.
+    """
     position = 0
     while position + HEADER_SIZE <= len(view):
         record, frames = _verified(view, position)

@@ -1,28 +1,37 @@
 """What does the relay have after a start?
 
-The segments say everything: which attempts there are, how far each is, whether it has ended. Damage was judged by
-`recovery`; what it took from the end of an attempt moves that attempt's position back, and its agent fills it again.
-A new segment is begun for what comes, so that nothing is ever appended behind a repaired end.
+The segments say everything: which attempts there are, how far each is, whether it has ended. Damage was
+judged by `recovery`; what it took from the end of an attempt moves that attempt's position back, and its
+agent fills it again. A new segment is begun for what comes, so that nothing is ever appended behind a
+repaired end.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tenure_core.fence import Fence
-from tenure_core.frames import Frame
 from tenure_log_relay.adapters.storage import recovery
-from tenure_log_relay.adapters.storage.attempt import AttemptLog
-from tenure_log_relay.adapters.storage.log import SegmentLog
 from tenure_log_relay.adapters.storage.records import Kind, Name, Record, read_name, read_state
 from tenure_log_relay.adapters.storage.segment import Named, Segment, segment_paths
 
+if TYPE_CHECKING:
+    from tenure_core.frames import Frame
+    from tenure_log_relay.adapters.storage.attempt import AttemptLog
+    from tenure_log_relay.adapters.storage.log import SegmentLog
+
 
 def restore(log: SegmentLog) -> None:
-    """Load what is in the log's folder. Blocks; to be called once, before anything else is done with the log."""
+    """Load what is in the log's folder. Blocks.
+
+    To be called once, before anything else is done with the log.
+    """
     log.folder.mkdir(parents=True, exist_ok=True)
     for path in segment_paths(log.folder):
         _restore_segment(log, Segment.open(path))
     for attempt in log.attempts.values():
         attempt.ingest.position = attempt.committed
+        attempt.declared_final = attempt.final_frames
 
 
 def _restore_segment(log: SegmentLog, segment: Segment) -> None:

@@ -1,14 +1,17 @@
 """Which segments are deleted, and what must be known before that?
 
-The oldest go first: those whose newest record is too old, and as many as it takes to come below the size limit. An
-attempt that has not ended keeps its position: it is named once more in the segment that is being written, and only
-when that is on disk is the old segment deleted.
+The oldest go first: those whose newest record is too old, and as many as it takes to come below the size
+limit. An attempt that has not ended keeps its position: it is named once more in the segment that is being
+written, and only when that is on disk is the old segment deleted.
 """
 
 from __future__ import annotations
 
-from tenure_log_relay.adapters.storage.log import SegmentLog
-from tenure_log_relay.adapters.storage.segment import Segment
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tenure_log_relay.adapters.storage.log import SegmentLog
+    from tenure_log_relay.adapters.storage.segment import Segment
 
 
 def expired(log: SegmentLog) -> list[Segment]:

@@ -6,9 +6,11 @@ Only the log's writer thread writes; reads come from any thread and use position
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 SUFFIX: Final = ".tlr"
 MAX_VECTORS: Final = 1024

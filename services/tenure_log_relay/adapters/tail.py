@@ -1,0 +1,257 @@
+"""What does one call of TailLogs answer, message by message?
+
+Every attempt in turn, each from its first committed byte to its last, live as soon as history is delivered.
+The end of an attempt and of the task come from the scheduler's record; `domain.ending` says when to wait no
+longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from tenure.v1.log_service_pb2 import LogAttemptBegin, LogAttemptEnd, LogEnd, TailLogsResponse
+from tenure_core.errors import DeadlineExceeded, NotFound, Unavailable
+from tenure_core.fence import Fence
+from tenure_log_relay.adapters import starting
+from tenure_log_relay.adapters.attempt_reader import AttemptReader
+from tenure_log_relay.adapters.storage.attempt import Signal, any_of
+from tenure_log_relay.domain.cursor import Cursor, Stage
+from tenure_log_relay.domain.ending import Around, LogState, ending, shortfall
+from tenure_log_relay.domain.turns import Turn, next_turn, turns
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tenure_log_relay.adapters.scheduler import FollowedTask, SchedulerTasks
+    from tenure_log_relay.adapters.storage.log import SegmentLog
+    from tenure_log_relay.adapters.tail_request import TailRequest
+
+RETRY_SECONDS: Final = 1.0
+"""Pause before the scheduler is asked again, when it could not be reached."""
+DUE_SECONDS: Final = 1.0
+"""How often a reader that waits for due output looks at the clock."""
+UNREACHABLE: Final = (Unavailable, DeadlineExceeded)
+
+
+class Tail:
+    """One reader of one task."""
+
+    def __init__(self, log: SegmentLog, scheduler: SchedulerTasks, request: TailRequest) -> None:
+        self._log = log
+        self._scheduler = scheduler
+        self._request = request
+        self._followed: FollowedTask | None = None
+        self._task = request.task
+        self._state = LogState.COMPLETE
+        self._ended_seen = 0.0
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """The encoded answers."""
+        cursor = self._request.cursor
+        if cursor is not None and cursor.stage is Stage.FINISHED:
+            return
+        await self._identify()
+        try:
+            async for message in self._turns(cursor):
+                yield message
+        finally:
+            if self._followed is not None and self._request.follow:
+                self._scheduler.unfollow(self._followed)
+
+    # The task
+
+    async def _identify(self) -> None:
+        """Find out which task is meant; raises NotFound, or Unavailable when nobody can say."""
+        try:
+            await self._look_up()
+        except NotFound:
+            if not self._local():
+                raise
+        except UNREACHABLE:
+            if not self._local():
+                raise
+
+    async def _look_up(self) -> None:
+        found = await self._scheduler.look_up(self._request.task)
+        self._task = found.task.id
+        self._followed = self._scheduler.follow(found) if self._request.follow else found
+
+    def _local(self) -> bool:
+        """Whether the relay's own log has this one task."""
+        if self._request.task in self._log.tasks:
+            return True
+        matching = [task for task in self._log.tasks if task.startswith(self._request.task)]
+        if len(matching) == 1:
+            self._task = matching[0]
+        return len(matching) == 1
+
+    @property
+    def _terminal(self) -> bool:
+        return self._followed is not None and self._followed.terminal
+
+    def _order(self) -> list[Turn]:
+        known = self._followed.attempts if self._followed is not None else []
+        return turns(known, [attempt.fence for attempt in self._log.tasks.get(self._task, ())])
+
+    # Turns
+
+    async def _turns(self, cursor: Cursor | None) -> AsyncIterator[bytes]:
+        after: Fence | None = None
+        if cursor is not None:
+            after = cursor.fence
+            if cursor.stage is Stage.READING:
+                async for message in self._attempt(cursor.fence, cursor):
+                    yield message
+        elif self._request.last_lines is not None and not self._request.attempt:
+            order = self._order()
+            after = order[-2].fence if len(order) > 1 else None
+        while True:
+            turn = next_turn(self._order(), after, self._request.attempt)
+            if turn is not None:
+                async for message in self._attempt(turn.fence, None):
+                    yield message
+                after = turn.fence
+            elif self._done(after):
+                break
+            else:
+                await self._changed()
+        if self._terminal and after_all(self._order(), after, self._request.attempt):
+            yield self._end(after)
+
+    def _done(self, after: Fence | None) -> bool:
+        """Whether no further attempt can come for this reader."""
+        if self._terminal or not self._request.follow:
+            return True
+        return bool(self._request.attempt) and after is not None
+
+    async def _attempt(self, fence: Fence, cursor: Cursor | None) -> AsyncIterator[bytes]:
+        reader = AttemptReader(self._log, fence, self._request, await self._start(fence, cursor))
+        self._ended_seen = 0.0
+        try:
+            if cursor is None:
+                yield self._begin(fence, reader)
+            while True:
+                async for message in reader.messages():
+                    yield message
+                state = self._ending(fence, reader)
+                if state is not None:
+                    break
+                if not self._request.follow:
+                    for message in reader.rest(()):
+                        yield message
+                    return
+                await self._changed(reader)
+            turn = self._turn(fence)
+            missing = shortfall(reader.facts, turn.facts) if turn and state is LogState.INCOMPLETE else ()
+            for message in reader.rest(missing):
+                yield message
+            self._state = state
+            yield self._attempt_end(fence, reader, state)
+        finally:
+            reader.close()
+
+    async def _start(self, fence: Fence, cursor: Cursor | None) -> starting.Start:
+        request, attempt = self._request, self._log.attempts.get(str(fence))
+        if cursor is not None:
+            return starting.at_offsets(attempt, cursor.offsets, request.channels)
+        if request.offset is not None:
+            (channel,) = request.channels
+            offsets = [0, 0, 0]
+            offsets[channel - 1] = request.offset
+            return starting.at_offsets(attempt, (offsets[0], offsets[1], offsets[2]), request.channels)
+        if request.last_lines is not None and self._is_newest(fence):
+            return await starting.at_last_lines(self._log, attempt, request.last_lines, request.channels)
+        if request.since_ns is not None:
+            return starting.at_time(attempt, request.since_ns)
+        return starting.Start()
+
+    def _is_newest(self, fence: Fence) -> bool:
+        order = self._order()
+        return bool(self._request.attempt) or (bool(order) and order[-1].fence == fence)
+
+    def _turn(self, fence: Fence) -> Turn | None:
+        return next((turn for turn in self._order() if turn.fence == fence), None)
+
+    def _ending(self, fence: Fence, reader: AttemptReader) -> LogState | None:
+        """Whether the attempt's output ends here; without `follow` nothing is waited for."""
+        now = asyncio.get_running_loop().time()
+        order = self._order()
+        superseded = bool(order) and order[-1].fence > fence
+        facts = next((turn.facts for turn in order if turn.fence == fence), None)
+        ended = superseded or self._terminal or (facts is not None and facts.ended)
+        if ended and not self._ended_seen:
+            self._ended_seen = now
+        declared = LogState.OPEN
+        if self._followed is not None and self._terminal and not superseded:
+            declared = LogState(self._followed.task.log_state or LogState.OPEN)
+        quiet = now - max(reader.moved_at, self._ended_seen)
+        around = Around(quiet, superseded, self._terminal, declared)
+        found = ending(reader.facts, facts, around)
+        if found is None and ended and not self._request.follow:
+            return LogState.INCOMPLETE if declared is LogState.COMPLETE else declared
+        return found
+
+    async def _changed(self, reader: AttemptReader | None = None) -> None:
+        """Wait until something happened that may let the reader go on."""
+        signals: list[Signal] = []
+        timeout: float | None = None
+        attempt = reader.attempt if reader is not None else None
+        signals.append(self._log.arrival(self._task) if attempt is None else attempt.changed)
+        if self._followed is not None:
+            signals.append(self._followed.changed)
+        else:
+            timeout = RETRY_SECONDS
+        if reader is not None and self._ended_seen:
+            timeout = DUE_SECONDS
+        await any_of(signals, timeout)
+        if self._followed is None:
+            await self._retry()
+
+    async def _retry(self) -> None:
+        try:
+            await self._look_up()
+        except (*UNREACHABLE, NotFound):
+            return
+
+    # Markers
+
+    def _begin(self, fence: Fence, reader: AttemptReader) -> bytes:
+        turn = self._turn(fence)
+        worker = turn.facts.worker if turn is not None and turn.facts is not None else ""
+        begin = LogAttemptBegin(attempt=fence.attempt, fence=str(fence), worker=worker)
+        cursor = Cursor(fence, reader.delivered)
+        return TailLogsResponse(cursor=str(cursor), attempt_begin=begin).SerializeToString()
+
+    def _attempt_end(self, fence: Fence, reader: AttemptReader, state: LogState) -> bytes:
+        turn = self._turn(fence)
+        outcome = turn.facts.outcome if turn is not None and turn.facts is not None else 0
+        end = LogAttemptEnd(
+            attempt=fence.attempt,
+            outcome=outcome,  # type: ignore[arg-type]
+            log_state=int(state),  # type: ignore[arg-type]
+        )
+        cursor = Cursor(fence, reader.delivered, Stage.ENDED)
+        return TailLogsResponse(cursor=str(cursor), attempt_end=end).SerializeToString()
+
+    def _end(self, after: Fence | None) -> bytes:
+        assert self._followed is not None, "only a task that the scheduler knows is terminal"
+        task = self._followed.task
+        end = LogEnd(
+            state=task.state,
+            outcome=task.outcome,
+            log_state=int(self._state),  # type: ignore[arg-type]
+            reason=task.reason,
+        )
+        if task.HasField("exit_code"):
+            end.exit_code = task.exit_code
+        if task.HasField("signal"):
+            end.signal = task.signal
+        fence = after or Fence(1, task.id, 1)
+        cursor = Cursor(fence, stage=Stage.FINISHED)
+        return TailLogsResponse(cursor=str(cursor), end=end).SerializeToString()
+
+
+def after_all(order: list[Turn], after: Fence | None, only: int) -> bool:
+    """Whether the reader has been through the last attempt, or asked for one alone."""
+    return not order or bool(only) or (after is not None and order[-1].fence <= after)
