@@ -142,11 +142,11 @@ class Shell:
         self._queue: deque[_Waiting] = deque()
         self._callers: dict[int, _Caller | Listener] = {}
         self._ticket = 0
-        self._committed_mark = core.world.taken
+        self._committed_mark = core.dirty_taken
         self._begun = 0
         self._done = 0
         self._begun_at: Instant | None = None
-        self._registrations: deque[tuple[c.RegisterWorker, int]] = deque()
+        self._registrations: deque[c.RegisterWorker] = deque()
         self._live_deletes: list[tuple[str, int]] = []
         self._committing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -278,8 +278,7 @@ class Shell:
     def _work(self) -> bool:
         """Whether a commit is needed: something is dirty, or somebody waits for a proof that we still lead."""
         return bool(
-            self.core.world.dirty
-            or self.core.world.floor_dirty
+            self.core.dirty_marked > self.core.dirty_taken
             or self._registrations
             or self._live_deletes
             or self._queue
@@ -306,11 +305,10 @@ class Shell:
     def _seal(self) -> Sealed:
         self._begun += 1
         if self._registrations:
-            command, mark = self._registrations.popleft()
-            return self._sealer.registration(self._begun, command, min(mark, self._committed_mark))
+            return self._sealer.registration(self._begun, self._registrations.popleft())
         deletes, self._live_deletes = self._live_deletes, []
         sealed = self._sealer.dirty(self._begun, deletes)
-        self._outlets.sealed(sealed.index, sealed.tasks)
+        self._outlets.sealed(sealed.index, sealed.dirty.tasks)
         return sealed
 
     async def _definite(self, sealed: Sealed) -> Committed | Deposed:
@@ -338,8 +336,7 @@ class Shell:
         self._done = sealed.index
         self._committed_mark = max(self._committed_mark, sealed.mark)
         self.revision = outcome.revision
-        for task in sealed.tasks:
-            task.revision = outcome.revision
+        self.core.committed(sealed.dirty, outcome.revision)
         if sealed.registration is not None:
             self._registered(sealed.registration, outcome)
         elif outcome.leases_gone:
@@ -395,7 +392,7 @@ class Shell:
             case c.RefuseHello():
                 self._outlets.refuse(command)
             case c.RegisterWorker():
-                self._registrations.append((command, self._committed_mark))
+                self._registrations.append(command)
                 self._commit_next()
             case c.DeleteLive():
                 self._live_deletes.append((command.worker, command.live_revision))

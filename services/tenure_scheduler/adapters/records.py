@@ -154,7 +154,6 @@ def _decode_rest(task: Task, record: TaskRecord) -> None:
     task.losses = record.losses
     task.updated_ns = record.updated_at_ns
     task.next_attempt_ns = record.next_attempt_at_ns
-    task.finished_ns = record.updated_at_ns if task.state in TERMINAL else 0
     task.cancel_reason = record.cancel_reason
     task.outcome = AttemptOutcome(record.outcome) if record.outcome else None
     task.avoid_until_ns = record.avoid_until_ns
@@ -183,12 +182,10 @@ def _decode_attempt(record: AttemptRecord, demand: Demand) -> Attempt:
     return attempt
 
 
-def encode_own(task: Task) -> bytes:
-    """The value of `own/<task>` for the newest attempt."""
-    attempt = task.attempts[-1]
-    return Ownership(
-        attempt=attempt.number, worker=attempt.worker, session=attempt.session
-    ).SerializeToString()
+def encode_own(attempt: Attempt) -> bytes:
+    """The value of `own/<task>` for an attempt."""
+    record = Ownership(attempt=attempt.number, worker=attempt.worker, session=attempt.session)
+    return record.SerializeToString()
 
 
 def encode_worker(worker: Worker) -> bytes:

@@ -8,17 +8,17 @@ watchers want is made once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from tenure_core.errors import TenureError
-from tenure_scheduler.adapters.filters import Predicate
 from tenure_scheduler.adapters.public import TaskWriter
 from tenure_scheduler.domain.model import Task
 
 MESSAGE_TASKS: Final = 500
 MESSAGE_BYTES: Final = 1 << 20
 
+Predicate = Callable[[Task], bool]
 Entry = tuple[str, bytes]
 """Id of a task, and the task as it is sent."""
 
@@ -26,7 +26,7 @@ Entry = tuple[str, bytes]
 class Watcher:
     """One reader: what it wants, and what it has not been sent yet."""
 
-    __slots__ = ("_wake", "error", "full", "ids", "pending", "revision", "shown", "test")
+    __slots__ = ("_wake", "error", "full", "ids", "pending", "shown", "test")
 
     def __init__(
         self, ids: frozenset[str] | None, test: Predicate | None, *, dynamic: bool, full: bool
@@ -37,8 +37,6 @@ class Watcher:
         self.shown: set[str] | None = set() if dynamic else None
         """Tasks that matched once, where a task can cease to match: the reader is told of that change too."""
         self.pending: dict[str, bytes] = {}
-        self.revision = 0
-        """Everything up to this revision was sent or is pending."""
         self.error: TenureError | None = None
         self._wake: asyncio.Future[None] | None = None
 
@@ -88,7 +86,9 @@ class Watcher:
 class Watchers:
     """All watchers of one leadership."""
 
-    def __init__(self, writer: TaskWriter) -> None:
+    def __init__(self, writer: TaskWriter, revision: int) -> None:
+        self.revision = revision
+        """Everything that was changed up to this revision was offered."""
         self._writer = writer
         self._by_id: dict[str, set[Watcher]] = {}
         self._others: set[Watcher] = set()
@@ -141,11 +141,7 @@ class Watchers:
         self._in_flight.pop(index, None)
         for watcher, task_id, view in self._sealed.pop(index, ()):
             watcher.offer(task_id, view)
-        for watcher in self._others:
-            watcher.revision = revision
-        for readers in self._by_id.values():
-            for watcher in readers:
-                watcher.revision = revision
+        self.revision = revision
 
     def view(self, task: Task, *, full: bool) -> bytes:
         """The task as a reader gets it."""

@@ -118,7 +118,9 @@ class GrantedIndexes(_message.Message):
     def __init__(self, indexes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class WatchFloor(_message.Message):
-    __slots__ = ("revision",)
+    __slots__ = ("revision", "next_sequence")
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     revision: int
-    def __init__(self, revision: _Optional[int] = ...) -> None: ...
+    next_sequence: int
+    def __init__(self, revision: _Optional[int] = ..., next_sequence: _Optional[int] = ...) -> None: ...
