@@ -11,7 +11,7 @@ from typing import Any, Final
 from tenure.dispatch.v1 import log_ingest_service_pb2 as ingest_pb
 from tenure.v1 import log_service_pb2 as logs_pb
 from tenure.v1 import task_pb2 as task_pb
-from tenure_runtime.rpc.validation import Rules, Validator, anything, enum, repeated, text, timestamp
+from tenure_runtime.rpc.validation import Rules, Validator, anything, enum, one_of, repeated, text, timestamp
 
 _ID: Final = "[0-9a-hjkmnp-tv-z]{4,20}"
 _ID_SAYS: Final = (
@@ -28,13 +28,13 @@ RULES: Final[Rules] = {
         "task_id": _task_id(required=False),
         "attempt": anything(),
         "channels": repeated(enum(), max=3),
-        "from": anything(),
+        "from": one_of(required=False),
         "cursor": text(max=300),
         "last_lines": anything(),
         "since": timestamp(),
         "offset": anything(),
         "follow": anything(),
-        "format": enum(),
+        "format": enum(required=False),
         "filter": anything(),
         "tasks": anything(),
     },
