@@ -1,0 +1,1 @@
+"""What runs on a node: the warden, which owns the task processes, and its agent, which talks to the fleet."""

@@ -1,0 +1,74 @@
+"""How does the warden talk to an agent that may be slow, stopped or gone?"""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import Final
+
+from tenure_worker_agent.warden.protocol import Decoder, Message, encode
+
+RECEIVE: Final = 256 << 10
+CONGESTED: Final = 1 << 20
+
+
+class Link:
+    """The warden's end of the socket to its agent; nothing here ever blocks."""
+
+    def __init__(self, sock: socket.socket, epoll: select.epoll) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._epoll = epoll
+        self._decoder = Decoder()
+        self._unsent = bytearray()
+        epoll.register(sock.fileno(), select.EPOLLIN)
+
+    @property
+    def fd(self) -> int:
+        return self._sock.fileno()
+
+    @property
+    def congested(self) -> bool:
+        """The peer does not read: keep events, and merge those that can be merged."""
+        return len(self._unsent) > CONGESTED
+
+    def receive(self) -> list[Message] | None:
+        """The commands that arrived; None when the agent has gone."""
+        try:
+            data = self._sock.recv(RECEIVE)
+        except BlockingIOError:
+            return []
+        except ConnectionError:
+            return None
+        return list(self._decoder.feed(data)) if data else None
+
+    def send(self, events: list[Message]) -> None:
+        """Send now what the socket takes and the rest later."""
+        data = encode(events)
+        if not self._unsent:
+            sent = self._try(data)
+            if sent == len(data):
+                return
+            data = data[sent:]
+            self._epoll.modify(self.fd, select.EPOLLIN | select.EPOLLOUT)
+        self._unsent += data
+
+    def flush(self) -> None:
+        """The socket takes more."""
+        del self._unsent[: self._try(self._unsent)]
+        if not self._unsent:
+            self._epoll.modify(self.fd, select.EPOLLIN)
+
+    def _try(self, data: bytes | bytearray) -> int:
+        try:
+            return self._sock.send(data)
+        except (BlockingIOError, ConnectionError):
+            return 0
+
+    def close(self) -> None:
+        self._epoll.unregister(self.fd)
+        self._sock.close()
+
+    def detach(self) -> int:
+        """Hand the socket on to a re-executed warden."""
+        return self._sock.detach()

@@ -1,0 +1,83 @@
+"""What became of the attempts of a former warden with this state directory?
+
+Their processes are killed, whatever became of them: by control group, by boot id, pid and start time, and by their
+TENURE_FENCE. Each attempt without an exit record gets one that says LOST and why. Nobody can know how their output
+would have ended, so those records have no final offsets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+from tenure_worker_agent.warden.host import Host
+from tenure_worker_agent.warden.identity import kill_if_same, start_ticks
+from tenure_worker_agent.warden.records import Ledger, exit_record
+from tenure_worker_agent.warden.segments import listed
+from tenure_worker_agent.warden.spool import left_behind
+from tenure_worker_agent.warden.tree import carries, descendants
+
+WARDEN_DIED = "WARDEN_DIED"
+HOST_REBOOTED = "HOST_REBOOTED"
+
+
+def kill_leftovers(ledger: Ledger, boot_id: str) -> int:
+    """Kill the processes of attempts without an exit, if this is still the same boot; returns how many."""
+    if ledger.boot_id != boot_id:
+        return 0
+    open_ = {fence: known for fence, known in ledger.attempts.items() if known.exit is None}
+    killed = 0
+    for known in open_.values():
+        if known.pid and start_ticks(known.pid) == known.ticks:
+            below = descendants(known.pid)
+            killed += kill_if_same(known.pid, known.ticks)
+            killed += sum(map(_kill, below))
+    return killed + (_kill_by_fence(set(open_)) if open_ else 0)
+
+
+def _kill_by_fence(fences: set[str]) -> int:
+    killed = 0
+    for name in os.listdir("/proc"):
+        if name.isdigit() and any(carries(int(name), fence) for fence in fences):
+            killed += _kill(int(name))
+    return killed
+
+
+def _kill(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
+
+
+def recover(host: Host) -> None:
+    """Bring the ledger that was read from the journal into this warden's life."""
+    ledger = host.ledger
+    host.groups.sweep()
+    kill_leftovers(ledger, host.boot_id)
+    evidence = WARDEN_DIED if ledger.boot_id == host.boot_id else HOST_REBOOTED
+    for fence, known in ledger.attempts.items():
+        if known.exit is None:
+            known.exit = exit_record(
+                fence,
+                "lost",
+                evidence=evidence,
+                pid=known.pid,
+                started=known.at,
+                ended=time.time_ns(),
+                note=known.note,
+            )
+    ledger.instance, ledger.boot_id = host.instance, host.boot_id
+    _take_over_spools(host)
+    host.journal.rewrite(ledger.records())
+
+
+def _take_over_spools(host: Host) -> None:
+    for fence, chain in listed(host.spool_directory).items():
+        spool = left_behind(host.spool_directory, chain, host.usage)
+        if fence in host.ledger.attempts:
+            host.spools[fence] = spool
+        else:
+            spool.delete()
