@@ -8,14 +8,18 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.1
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], *, within: float = 10.0, what: str = "") -> T:
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], *, within: float = 10.0, what: str = "") -> T: ...
+@overload
+async def eventually(condition: Callable[[], T], *, within: float = 10.0, what: str = "") -> T: ...
+async def eventually(condition: Callable[[], Any], *, within: float = 10.0, what: str = "") -> Any:
     """Return the first true answer of `condition`, which may be a function or a coroutine function.
 
     An AssertionError or LookupError that it raises counts as "not yet". Fails with the last answer after
