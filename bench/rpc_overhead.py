@@ -29,7 +29,7 @@ from tenure_runtime.rpc.validation import Validator, enum, mapping, message, num
 SERVICE = pb.DESCRIPTOR.services_by_name["TaskService"]
 IN_FLIGHT = 64
 ANSWER = pb.GetTaskResponse()
-RULES = Validator({pb.GetTaskRequest: {field.name: text(max=64) for field in pb.GetTaskRequest.DESCRIPTOR.fields}})
+RULES = Validator({pb.GetTaskRequest: {"task_id": text(required=True, max=64), "view": enum(required=False)}})
 
 
 class Bare(stubs.TaskServiceServicer):
@@ -74,7 +74,10 @@ class Peer:
 
     def __init__(self, kind: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "serve", kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, "serve", kind],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.port = int(self._line())
 

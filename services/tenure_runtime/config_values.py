@@ -140,8 +140,7 @@ def _converted(annotation: Any, marks: tuple[Any, ...], raw: Any) -> Any:
 
 def _scalar(annotation: Any, raw: Any) -> Any:
     if annotation is bool:
-        value = _TRUTH.get(raw.lower()) if isinstance(raw, str) else raw
-        return _a(bool, value, "true or false")
+        return _a(bool, _TRUTH.get(raw.lower(), raw) if isinstance(raw, str) else raw, "true or false")
     if annotation is Path:
         return Path(_a(str, raw, "a path"))
     if annotation in (int, float):

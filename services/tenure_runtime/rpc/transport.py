@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
+from tenure_runtime.logging_setup import get_logger
 from tenure_runtime.rpc.tls import channel_credentials, server_credentials
 from tenure_runtime.startup import CannotStart
 
@@ -27,6 +28,8 @@ MIB: Final = 1 << 20
 PUBLIC_MESSAGE_BYTES: Final = 4 * MIB
 DISPATCH_MESSAGE_BYTES: Final = 32 * MIB
 METADATA_BYTES: Final = 64 * 1024
+
+_log = get_logger("transport")
 
 Options = Sequence[tuple[str, int | str]]
 
@@ -99,12 +102,16 @@ def bind(
             f"refusing to listen on {address} without TLS, since others could reach it: set tls.cert and "
             "tls.key, listen on 127.0.0.1, or say --insecure"
         )
+    if not secure and not is_local(address):
+        _log.warning("listening without TLS where others can reach it", address=address)
+    if obstacle := _obstacle(address):
+        raise CannotStart(f"cannot listen on {address}: {obstacle}")
     try:
         if tls is not None and secure:
             return server.add_secure_port(address, server_credentials(tls))
         return server.add_insecure_port(address)
     except RuntimeError:
-        raise CannotStart(f"cannot listen on {address}: {_why_not(address)}") from None
+        raise CannotStart(f"cannot listen on {address}: {_obstacle(address) or 'it was refused'}") from None
 
 
 def check_address(address: str) -> None:
@@ -137,12 +144,10 @@ def is_local(address: str) -> bool:
         return False
 
 
-def _why_not(address: str) -> str:
-    """Bind once more by hand: gRPC's own message hides the system's reason."""
-    if address.startswith("unix:"):
-        if not Path(address.removeprefix("unix:")).parent.is_dir():
-            return "its folder does not exist"
-        return "the socket cannot be created there"
+def _obstacle(address: str) -> str:
+    """Why the address cannot be bound, by a try of our own: gRPC hides the system's reason."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        return "" if Path(address.removeprefix("unix:")).parent.is_dir() else "its folder does not exist"
     host, port = split_address(address)
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
@@ -153,4 +158,4 @@ def _why_not(address: str) -> str:
         if error.errno == errno.EADDRINUSE:
             return "another process listens there already"
         return (error.strerror or str(error)).lower()
-    return "the address could not be bound"
+    return ""

@@ -20,7 +20,6 @@ from tenure_runtime.startup import CannotStart
 from tests.adapters.runtime.probe import PROBE, SENTENCE, Client, Probe, calling, failure_of, pb, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -49,10 +48,10 @@ class Pki:
 
 
 @pytest.fixture
-def pki(tmp_path: Path) -> Iterator[Pki]:
+def pki(tmp_path: Path) -> Pki:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    yield Pki(tmp_path, authority)
+    return Pki(tmp_path, authority)
 
 
 async def identity_seen(address: str, tls: TlsConfig) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tenure_runtime.rpc import rules as r
-from tenure_runtime.rpc.validation import Validator
+from tenure_runtime.rpc.validation import Rules, Validator
 from tests.adapters.runtime.probe import pb
 
+if TYPE_CHECKING:
+    from tenure_runtime.rpc.rules import Table
+
 NAME = r"[a-z][a-z0-9-]*"
-ITEM = {
+ITEM: Table = {
     "name": r.text(required=True, max=8, pattern=NAME, says="must be lower-case letters, digits and -"),
     "color": r.enum(),
     "weight": r.number(min=1, max=10),
@@ -27,7 +30,7 @@ ITEM = {
     "child": r.message(),
     "steps": r.mapping(),
 }
-TABLES = {
+TABLES: Rules = {
     pb.EchoRequest: {
         "text": r.text(max=8),
         "count": r.number(max=10),
@@ -157,12 +160,12 @@ def test_a_rule_that_does_not_fit_is_refused_at_once(table: Any) -> None:
 
 def test_what_has_no_rule_is_named() -> None:
     assert Validator(TABLES).uncovered([pb.EchoRequest.DESCRIPTOR]) == []
-    partial = {**TABLES, pb.Item: {k: v for k, v in ITEM.items() if k not in ("tags", "body")}}
+    partial: Rules = {**TABLES, pb.Item: {k: v for k, v in ITEM.items() if k not in ("tags", "body")}}
     missing = Validator(partial).uncovered([pb.EchoRequest.DESCRIPTOR])
     assert missing == ["tenure.probe.v1.Item.body", "tenure.probe.v1.Item.tags"]
     assert "tenure.probe.v1.Process.argv" in Validator({}).uncovered([pb.EchoRequest.DESCRIPTOR])
 
 
 def test_what_lies_behind_anything_needs_no_rule() -> None:
-    table = {name: r.anything() for name in ("text", "count", "fail", "items", "one")}
+    table: Table = {name: r.anything() for name in ("text", "count", "fail", "items", "one")}
     assert Validator({pb.EchoRequest: table}).uncovered([pb.EchoRequest.DESCRIPTOR]) == []
