@@ -13,7 +13,7 @@ SOURCES := services clients/python/src tests bench deploy/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test coverage bench check check-python check-protos format generate proto-baseline lock clean
+.PHONY: help setup demo test coverage bench check check-python check-protos format generate proto-baseline grpcurl lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +72,12 @@ generate: $(DEV) ## Generate the Python code of the protocol definitions
 
 proto-baseline: $(DEV) ## Accept today's protocol definitions as what later ones must not break
 	@python deploy/dev/generate.py --baseline
+
+grpcurl: .tools/grpcurl ## Build grpcurl for the cookbook's test, where Go is at hand
+
+.tools/grpcurl:
+	@command -v go > /dev/null || { echo 'grpcurl is built with Go: install Go, or put a grpcurl on the PATH'; exit 2; }
+	@GOBIN='$(CURDIR)/.tools' go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
 
 lock: ## Resolve the dependencies anew and pin them by hash (UPGRADE=1 takes newer versions)
 	@bash deploy/dev/lock.sh $(if $(UPGRADE),--upgrade)
