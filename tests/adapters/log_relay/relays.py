@@ -140,7 +140,7 @@ class Pusher:
 
 
 async def push_all(relay: RelayProcess, spool: Spool, *, final: bool = True, batch: int = BATCH) -> PushAck:
-    """Push a spool as an agent does: ask for the position, send from there, wait until all is acknowledged."""
+    """Push a spool as an agent does: ask for the position, send from there, wait for all the acks."""
     async with relay.channel() as channel:
         pusher = Pusher(channel)
         position = (await pusher.ask(spool.fence)).next_frame

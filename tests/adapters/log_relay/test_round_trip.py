@@ -157,9 +157,9 @@ async def test_without_a_scheduler_history_is_still_read(
     assert await read_bytes(relay, TASK) == {k: bytes(v) for k, v in spool.content.items()}
 
 
-@pytest.mark.parametrize("format", [1, 2])
+@pytest.mark.parametrize("cut", [1, 2])
 async def test_a_cursor_goes_on_exactly_where_its_message_ended(
-    relay: RelayProcess, scheduler: SchedulerEndpoint, format: int
+    relay: RelayProcess, scheduler: SchedulerEndpoint, cut: int
 ) -> None:
     spool = Spool(FENCE)
     chance = random.Random(4)
@@ -172,10 +172,10 @@ async def test_a_cursor_goes_on_exactly_where_its_message_ended(
         )
     scheduler.set(TASK, TASK_STATE_SUCCEEDED, 1, outcome=ATTEMPT_OUTCOME_SUCCEEDED, exit_code=0)
     await push_all(relay, spool)
-    whole = await tail(relay, TASK, format=format)
+    whole = await tail(relay, TASK, format=cut)
     assert len(whole) > 5
     for index in sorted({0, len(whole) - 1, *chance.sample(range(len(whole)), min(len(whole), 25))}):
-        rest = await tail(relay, TASK, format=format, cursor=whole[index].cursor)
+        rest = await tail(relay, TASK, format=cut, cursor=whole[index].cursor)
         assert flat(rest) == flat(whole[index + 1 :])
 
 
