@@ -77,7 +77,7 @@ grpcurl: .tools/grpcurl ## Build grpcurl for the cookbook's test, where Go is at
 
 .tools/grpcurl:
 	@command -v go > /dev/null || { echo 'grpcurl is built with Go: install Go, or put a grpcurl on the PATH'; exit 2; }
-	@GOBIN='$(CURDIR)/.tools' go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+	@GOBIN='$(CURDIR)/.tools' go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
 
 lock: ## Resolve the dependencies anew and pin them by hash (UPGRADE=1 takes newer versions)
 	@bash deploy/dev/lock.sh $(if $(UPGRADE),--upgrade)
