@@ -6,6 +6,7 @@ context (task, attempt, worker, trace). Below the chosen level an event costs a 
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from typing import Any, Final, Literal, TextIO
@@ -36,6 +37,7 @@ def configure_logging(
 ) -> None:
     """Set up the process's log once, before its first event; `auto` is console on a terminal, else JSON."""
     out = stream or sys.stderr
+    tolerant: Any = _Tolerant(out)
     console = fmt == "console" or (fmt == "auto" and out.isatty())
     last: list[Any] = (
         [structlog.dev.ConsoleRenderer(colors=out.isatty())]
@@ -51,10 +53,29 @@ def configure_logging(
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=tolerant),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(stream=out, level=logging.WARNING, format="%(name)s: %(message)s", force=True)
+
+
+class _Tolerant(io.TextIOBase):
+    """A log that nobody reads any more, or a full disk, must not fail what is being logged."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        try:
+            return self._out.write(text)
+        except (OSError, ValueError):
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._out.flush()
+        except (OSError, ValueError):
+            return
 
 
 def _naming(service: str) -> Any:

@@ -163,6 +163,8 @@ async def _refuse(
     code, details, trailers = _told(error, method)
     token, call = seen
     pipeline.end(token, call, code)
+    if context.done():
+        raise asyncio.CancelledError  # the caller is gone: there is nobody to tell
     await context.abort(code, details, trailers)
     raise AssertionError("abort returned")
 

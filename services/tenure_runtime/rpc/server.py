@@ -28,6 +28,7 @@ from tenure_runtime.rpc.access import Access, permission_of
 from tenure_runtime.rpc.handlers import CallObserver, Method, Pipeline, handler_of
 from tenure_runtime.rpc.standard import Standard
 from tenure_runtime.rpc.transport import PUBLIC_MESSAGE_BYTES, SERVER_OPTIONS, bind, message_limits
+from tenure_runtime.startup import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,7 +100,11 @@ class Server:
         for name, handlers in self._handlers.items():
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
         await self._standard.register(server, tuple(self._handlers))
-        ports = tuple(bind(server, address, self._tls, insecure=self._insecure) for address in addresses)
+        try:
+            ports = tuple(bind(server, address, self._tls, insecure=self._insecure) for address in addresses)
+        except CannotStart:
+            await server.stop(None)
+            raise
         await server.start()
         self._server = server
         return ports

@@ -70,7 +70,7 @@ class Validator:
         for descriptor, _ in self._tables.values():
             self._resolve(descriptor)
 
-    def check_of(self, descriptor: Descriptor) -> Check | None:
+    def check_of(self, descriptor: Any) -> Check | None:
         """The check of one message type; None when no table looks at anything in it."""
         test = self._resolve(descriptor)
         if test is None:
@@ -83,7 +83,7 @@ class Validator:
 
         return check
 
-    def uncovered(self, requests: Iterable[Descriptor]) -> list[str]:
+    def uncovered(self, requests: Iterable[Any]) -> list[str]:
         """Full names of reachable fields and oneofs that have no rule, not even `anything()`."""
         missing: list[str] = []
         seen: set[str] = set()
@@ -100,7 +100,7 @@ class Validator:
             waiting.extend(_below(descriptor, table))
         return sorted(missing)
 
-    def _resolve(self, descriptor: Descriptor) -> Test | None:
+    def _resolve(self, descriptor: Any) -> Test | None:
         """The test of a message type; of a recursive one, a look-up at run time."""
         name = descriptor.full_name
         if name not in self._tables:

@@ -7,6 +7,7 @@ import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 
 from tenure_core import errors
@@ -20,7 +21,6 @@ from tests.adapters.runtime.probe import Client, Probe, calling, failure_of, pb,
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import grpc
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -95,6 +95,16 @@ async def test_a_cancel_reaches_the_leader() -> None:
         assert (await call.read()).text == "0"
         call.cancel()
         await asyncio.wait_for(probe.ended.wait(), 5)
+
+
+async def test_a_forwarded_conversation_goes_back_and_forth() -> None:
+    async with serving(Probe("leader")) as leader, follower_of(leader) as client:
+        call = client.chat("Chat")
+        for word in ("one", "two", "three"):
+            await call.write(pb.EchoRequest(text=word))
+            assert (await asyncio.wait_for(call.read(), 5)).text == word
+        await call.done_writing()
+        assert await asyncio.wait_for(call.code(), 5) is grpc.StatusCode.OK
 
 
 async def test_replicas_that_point_at_each_other_do_not_loop() -> None:

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.status_pb2 import Status
 
+from tenure import statuses
 from tenure_core import errors as e
 from tenure_runtime.rpc import status
 
@@ -80,6 +81,17 @@ def test_a_status_of_another_origin_becomes_the_class_of_its_code(code: grpc.Sta
 def test_details_that_nobody_knows_are_skipped() -> None:
     strange = Status(code=5, message="m", details=[AnyMessage(type_url="x.y/z.Unknown", value=b"\xff")])
     assert type(status.from_status(strange)) is e.NotFound
+
+
+@pytest.mark.parametrize("error", [*(cls() for cls in all_classes()), *FULL], ids=lambda e: type(e).__name__)
+def test_the_client_reads_what_the_servers_send(error: e.TenureError) -> None:
+    client = statuses.from_status(status.to_status(error))
+    assert type(client).__name__ == type(error).__name__
+    assert (client.reason, client.retryable) == (error.reason, error.retryable)
+    plain = {name: value for name, value in vars(error).items() if name != "violations"}
+    assert {name: value for name, value in vars(client).items() if name != "violations"} == plain
+    violations = [list(map(str, getattr(side, "violations", ()))) for side in (client, error)]
+    assert violations[0] == violations[1]
 
 
 def test_a_class_of_a_service_is_sent_with_its_ancestors_code() -> None:
