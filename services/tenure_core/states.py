@@ -122,7 +122,7 @@ TASK_TRANSITIONS: Final[Mapping[TaskState, frozenset[TaskState]]] = {
     S.CANCELLED: frozenset(),
 }
 """What may follow what. PENDING, BACKOFF and QUARANTINED reach RUNNING or an end without ASSIGNED when a
-worker that was declared lost returns with the attempt, or its result, before a newer attempt was committed."""
+worker that was declared lost returns with the attempt or its result before a newer one was committed."""
 
 P = AttemptStage
 ATTEMPT_TRANSITIONS: Final[Mapping[AttemptStage, frozenset[AttemptStage]]] = {

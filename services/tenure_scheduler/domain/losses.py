@@ -95,7 +95,7 @@ def await_loss(world: World, worker: Worker) -> None:
 
 
 def arm_exclusive(world: World, worker: Worker) -> None:
-    """A `stop` task may go on only TTL + margin after the proof: until then its warden may still be killing it."""
+    """A `stop` task goes on only TTL + margin after the proof: until then it may still be running."""
     due = worker.gone_at + world.config.grace
     for task in list(worker.attempts.values()):
         if task.profile.on_disconnect is OnDisconnect.STOP and task.id not in world.exclusive:

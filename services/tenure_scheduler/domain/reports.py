@@ -195,7 +195,7 @@ def settle_held(world: World, worker: Worker, held: Iterable[AttemptReport], *, 
     """Judge each attempt that a worker holds; returns those that it keeps."""
     kept = []
     for report in held:
-        if report.kind is RESULT:
+        if report.kind not in (ReportKind.HELD, STARTED):
             take_report(world, worker, report)
         elif adopt and _keep(world, worker, report):
             kept.append(report.fence)
