@@ -34,7 +34,7 @@ demo: $(RUN) ## Run tasks over real files, kill a node half way, check the resul
 # Tests marked `alone` use the whole machine; pytest's exit code 5 says that none is selected.
 test: $(DEV) ## Run all tests (ARGS='-k lease' to choose)
 	@pytest -n 2 --dist worksteal -m 'not alone' $(ARGS)
-	@pytest -m alone $(ARGS) || [ $$? -eq 5 ]
+	@pytest -q -m alone $(ARGS) || [ $$? -eq 5 ]
 
 coverage: $(DEV) ## Run all tests and report which lines they did not reach
 	@rm -f .coverage .coverage.*
