@@ -38,7 +38,7 @@ ANSWER = pb.GetTaskResponse()
 RULES = Validator({pb.GetTaskRequest: {"task_id": text(required=True, max=64), "view": enum(required=False)}})
 
 
-class Bare(stubs.TaskServiceServicer):  # type: ignore[misc]
+class Bare(stubs.TaskServiceServicer):
     async def GetTask(self, request: Any, context: Any) -> Any:  # noqa: N802
         return ANSWER
 

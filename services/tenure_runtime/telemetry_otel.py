@@ -7,7 +7,6 @@ serves the call and never detached: that context ends with the task.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -196,13 +195,10 @@ def _exporters(config: TelemetryConfig, file: IO[str] | None) -> tuple[SpanExpor
     out = file or sys.stderr
     return (
         ConsoleSpanExporter(out=out, formatter=_span_line),
-        ConsoleMetricExporter(out=out, formatter=lambda data: _one_line(data.to_json())),
+        ConsoleMetricExporter(out=out, formatter=lambda data: data.to_json(indent=None) + "\n"),
     )
 
 
 def _span_line(span: ReadableSpan) -> str:
-    return _one_line(span.to_json())
-
-
-def _one_line(text: str) -> str:
-    return json.dumps(json.loads(text), separators=(",", ":")) + "\n"
+    text: str = span.to_json(indent=None)
+    return text + "\n"

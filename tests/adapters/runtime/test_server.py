@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -146,6 +147,25 @@ async def test_a_stopping_server_tells_its_callers_to_retry() -> None:
             told = from_rpc_error(error)
             assert isinstance(told, errors.Unavailable)
             assert (told.message, told.retry_after) == ("this server is stopping", 0.1)
+
+
+async def drained(call: Any) -> None:
+    while await call.read():
+        pass
+
+
+async def test_a_reader_that_does_not_read_does_not_hold_up_the_stop() -> None:
+    probe = Probe()
+    server = Server()
+    server.add(PROBE, probe, unimplemented=SENTENCE)
+    (port,) = await server.start(["127.0.0.1:0"])
+    async with calling(f"127.0.0.1:{port}") as client:
+        call = client.stream("Count", pb.EchoRequest(count=1_000_000))
+        assert (await call.read()).text == "0"
+        await asyncio.wait_for(server.stop(grace=0.2), 5)
+        await asyncio.wait_for(probe.ended.wait(), 5)
+        error = await failure_of(drained(call))
+        assert error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 async def test_a_request_over_the_limit_is_refused() -> None:
