@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Final
 
 from tenure_runtime.config_sections import EtcdConfig, LogConfig, TelemetryConfig, TlsConfig
-from tenure_runtime.config_values import AtLeast, AtMost, Seconds
+from tenure_runtime.config_values import AtLeast, AtMost, Bytes, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,6 +69,9 @@ class StoreConfig:
 
     compact_every: Annotated[Seconds, AtLeast(1.0)] = 300.0
     """How often the leader compacts etcd's history."""
+
+    quota: Annotated[Bytes, AtLeast(1 << 20)] = 2 << 30
+    """etcd's own quota (--quota-backend-bytes), which it does not tell in every version."""
 
     refuse_at: Annotated[float, AtLeast(0.1), AtMost(1.0)] = 0.7
     """Share of etcd's quota at which submits are refused."""

@@ -1,8 +1,9 @@
 """How does the core run: who feeds it events, and when do its commands leave?
 
-One leadership is one `Shell`. Everything that arrived in one turn of the event loop is applied at once; what
-became dirty is committed in one batch as soon as the batch before it is; and what the core wants told leaves when
-the commit that it depends on has succeeded. With nothing to do nothing waits; under load the batches grow.
+One leadership is one `Shell`. Everything that arrived in one turn of the event loop is applied at once;
+what became dirty is committed in one batch as soon as the batch before it is; and what the core wants told
+leaves when the commit that it depends on has succeeded. With nothing to do nothing waits; under load the
+batches grow.
 
     events ──▶ core.apply ──▶ commands ──▶ queue ──(committed far enough)──▶ outlets
                    │                                        ▲
@@ -152,7 +153,7 @@ class Shell:
         self._timer: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
-    # --- in ---------------------------------------------------------------------------------------------------
+    # --- in ------------------------------------------------------------------------------------------
 
     def post(self, event: e.Event) -> None:
         """Hand an event to the core, together with all others of this turn of the loop."""
@@ -202,12 +203,17 @@ class Shell:
         finally:
             self._callers.pop(ticket, None)
 
+    async def applied(self) -> None:
+        """Return when the core has seen everything that was posted up to now."""
+        while self._turning and not self.over.done():
+            await asyncio.sleep(0)
+
     def check_open(self) -> None:
         """Raise Unavailable when this leadership is over."""
         if self.over.done() or self._holder.remaining() <= 0:
             raise Unavailable("this replica no longer leads", retry_after=RETRY_AFTER)
 
-    # --- the turn ---------------------------------------------------------------------------------------------
+    # --- the turn ------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Apply what the load left to do, and keep the core's time."""
@@ -269,7 +275,7 @@ class Shell:
             delay = min(max(wake - boottime(), 0.001), 1.0)
             self._timer = self._loop.call_later(delay, self.post, e.TimePassed())
 
-    # --- commits ----------------------------------------------------------------------------------------------
+    # --- commits -------------------------------------------------------------------------------------
 
     def _commit_next(self) -> None:
         if self._committing is None and not self.over.done() and self._work():
@@ -328,7 +334,9 @@ class Shell:
         if self.blocked is None:
             _log.error("etcd refuses writes", reason=str(outcome.error))
         sentence = f"nothing can be stored: {outcome.error}"
-        self.blocked = ResourceExhausted(sentence, retry_after=5.0) if full else Unavailable(sentence, retry_after=5.0)
+        self.blocked = (
+            ResourceExhausted(sentence, retry_after=5.0) if full else Unavailable(sentence, retry_after=5.0)
+        )
         for caller in list(self._callers.values()):
             caller.fail(self.blocked)
 
@@ -370,7 +378,7 @@ class Shell:
             if session.worker in gone:
                 self.post(e.WorkerLeaseGone(session.worker, session.live_revision, proved_at))
 
-    # --- out --------------------------------------------------------------------------------------------------
+    # --- out -----------------------------------------------------------------------------------------
 
     def _release(self) -> None:
         """Let everything leave whose commits are done, in order."""
@@ -413,7 +421,7 @@ class Shell:
             if caller is not None:
                 caller.answer(item)
 
-    # --- trouble ----------------------------------------------------------------------------------------------
+    # --- trouble -------------------------------------------------------------------------------------
 
     def _sweep_later(self) -> None:
         if self._sweeper is None:

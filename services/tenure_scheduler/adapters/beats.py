@@ -1,7 +1,7 @@
 """Does a worker's session still hold?
 
-Answered by any replica: the lease is renewed, then a linearizable read proves that `live` is there. Which exclusive
-attempts may go on is read off what the replica knows of `own` keys.
+Answered by any replica: the lease is renewed, then a linearizable read proves that `live` is there. Which
+exclusive attempts may go on is read off what the replica knows of `own` keys.
 """
 
 from __future__ import annotations

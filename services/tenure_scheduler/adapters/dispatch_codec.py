@@ -1,7 +1,7 @@
 """How do the core's events and commands look on a session stream?
 
-Between messages of `tenure.dispatch.v1` and the domain's objects. Reports and Commands are the hot path: one message
-carries news of hundreds of attempts.
+Between messages of `tenure.dispatch.v1` and the domain's objects. Reports and Commands are the hot path:
+one message carries news of hundreds of attempts.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def commands_bytes(command: c.SendCommands, n: int, relay_address: Callable[[str
     for stop in command.stops:
         message.stops.add(
             fence=str(stop.fence),
-            outcome=stop.outcome,  # type: ignore[arg-type]
+            outcome=stop.outcome,
             reason=stop.reason,
         )
     if command.accepted:

@@ -31,7 +31,7 @@ def task_filter(message: Any) -> TaskFilter:
 
 
 def one_task(core: Core, text: str, path: str = "task_id") -> Task:
-    """The task with this id or unique prefix; NotFound, or InvalidArgument at `path` for a prefix of several."""
+    """The task with this id or unique prefix; NotFound, or InvalidArgument at `path` for one of several."""
     found = core.find(text)
     if not found:
         raise NotFound(kind="task", name=text)

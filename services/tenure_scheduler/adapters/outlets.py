@@ -1,7 +1,7 @@
 """How do the core's commands reach agents, etcd and watchers?
 
-The shell decides when; this carries them out. What needs an answer from etcd runs as a task of its own and comes
-back as an event.
+The shell decides when; this carries them out. What needs an answer from etcd runs as a task of its own and
+comes back as an event.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How do tasks and workers lie in etcd?
 
-A task's record is two serialized parts one after the other, which protobuf reads as one message: the birth, encoded
-once, and what changes. The hot path is `encode_task`: it runs at the submission, the assignment and the end.
+A task's record is two serialized parts one after the other, which protobuf reads as one message: the birth,
+encoded once, and what changes. The hot path is `encode_task`: it runs at the submission, the assignment and
+the end.
 """
 
 from __future__ import annotations
@@ -109,7 +110,9 @@ def _encode_end(record: AttemptRecord, attempt: Attempt) -> None:
         record.log_stderr, record.log_records = log.stderr, log.records
 
 
-def decode_task(task_id: str, value: bytes, revision: int, specs: SpecReader, apart: bytes | None = None) -> Task:
+def decode_task(
+    task_id: str, value: bytes, revision: int, specs: SpecReader, apart: bytes | None = None
+) -> Task:
     """The task that a record holds; `apart` is the spec's own key where the record says that there is one.
 
     Raises DataLoss for a record whose spec is missing or is not the one that was stored.

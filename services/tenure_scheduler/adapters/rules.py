@@ -34,7 +34,9 @@ from tenure_scheduler.adapters.spec_rules import SPEC_RULES, identifier, label_k
 
 SUBMIT_TASKS: Final = 500
 _ID: Final = "[0-9a-hjkmnp-tv-z]{4,20}"
-_ID_SAYS: Final = "is not a task id: 20 characters of 0-9, a-z without i, l, o, u, or the first 4 or more of them"
+_ID_SAYS: Final = (
+    "is not a task id: 20 characters of 0-9, a-z without i, l, o, u, or the first 4 or more of them"
+)
 _WORKER: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?"
 _WORKER_SAYS: Final = "use 1 to 128 letters, digits, '.', '_', '-', with a letter or digit at both ends"
 
@@ -79,7 +81,9 @@ RULES: Final[Rules] = {
         "": whole(_repeated_request_ids),
     },
     tasks_pb.SubmitTasksItem: {
-        "request_id": text(max=512, pattern=r"[^\x00-\x1f\x7f]{1,128}", says="use up to 128 printable characters"),
+        "request_id": text(
+            max=512, pattern=r"[^\x00-\x1f\x7f]{1,128}", says="use up to 128 printable characters"
+        ),
         "spec": task_spec(),
     },
     tasks_pb.GetTaskRequest: {"task_id": _task_id(), "view": enum(required=False)},

@@ -1,7 +1,8 @@
 """What goes into the next commit?
 
-The core says which records are dirty, oldest change first; here their present values are encoded. Every prefix of
-that order is a valid state, so a large submission or a large loss may be split anywhere between two records.
+The core says which records are dirty, oldest change first; here their present values are encoded. Every
+prefix of that order is a valid state, so a large submission or a large loss may be split anywhere between
+two records.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Sealed:
 
     __slots__ = ("batch", "dirty", "index", "live_deleted", "mark", "registration")
 
-    def __init__(self, index: int, mark: int, dirty: Dirty, registration: RegisterWorker | None = None) -> None:
+    def __init__(
+        self, index: int, mark: int, dirty: Dirty, registration: RegisterWorker | None = None
+    ) -> None:
         self.index = index
         self.batch = Batch()
         self.mark = mark

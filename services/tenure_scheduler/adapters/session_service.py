@@ -1,8 +1,8 @@
 """How does an agent's session stream become events, and how does its end?
 
-The leader reads Hello, then reports; what it writes comes from the core through the stream's outbox. A follower
-answers with the leader's address. Why a stream ended matters: a reset connection is how a killed node is noticed
-within seconds.
+The leader reads Hello, then reports; what it writes comes from the core through the stream's outbox. A
+follower answers with the leader's address. Why a stream ended matters: a reset connection is how a killed
+node is noticed within seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SessionHost(Protocol):
     streams: Streams
     beats: Beats
 
-    def poster(self) -> "Poster | None":
+    def poster(self) -> Poster | None:
         """Where the leading core takes events; None: this replica does not lead."""
 
     def leader_address(self) -> str:
@@ -79,9 +79,7 @@ class SessionService:
 
     async def Beat(self, request: pb.BeatRequest, _call: Call) -> pb.BeatResponse:  # noqa: N802
         """Renew a worker's lease and prove that its session holds."""
-        renewed = await self._host.beats.beat(
-            request.worker, request.lease_id, request.live_revision
-        )
+        renewed = await self._host.beats.beat(request.worker, request.lease_id, request.live_revision)
         if renewed is None:
             raise SessionLost()
         return pb.BeatResponse(

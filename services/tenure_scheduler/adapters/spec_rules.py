@@ -1,7 +1,7 @@
 """When is a TaskSpec valid?
 
-The tables say it field by field; what no field shows alone (which bodies exist, whether an echo script parses) is
-said by the functions below them. Everything that is wrong is said at once, each with its path.
+The tables say it field by field; what no field shows alone (which bodies exist, whether an echo script
+parses) is said by the functions below them. Everything that is wrong is said at once, each with its path.
 """
 
 from __future__ import annotations
@@ -233,7 +233,9 @@ def task_spec() -> Rule:
                 return
             before = len(found)
             if len(data) > SPEC_BYTES:
-                found.append(Violation(told(path), f"has {len(data)} bytes, at most {SPEC_BYTES} are allowed"))
+                found.append(
+                    Violation(told(path), f"has {len(data)} bytes, at most {SPEC_BYTES} are allowed")
+                )
             inner(value, path, found)
             if len(found) == before and len(data) <= 1024:
                 if len(valid) >= _REMEMBERED:

@@ -1,7 +1,8 @@
 """What does the core have to know of a spec, and what stays opaque bytes?
 
-A spec is serialized canonically once, at the submission; from then on it travels as bytes: into the record, and to
-the agent in Start. What placement and retries look at is read off it once per different spec: batches repeat specs.
+A spec is serialized canonically once, at the submission; from then on it travels as bytes: into the record,
+and to the agent in Start. What placement and retries look at is read off it once per different spec:
+batches repeat specs.
 """
 
 from __future__ import annotations

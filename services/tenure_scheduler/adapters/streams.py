@@ -1,7 +1,7 @@
 """Which session streams are open, and what waits to be written to each?
 
-A stream is numbered when it is opened. The core speaks of streams by number; what it says to one that has ended
-meanwhile is dropped, since the next Hello decides anyway.
+A stream is numbered when it is opened. The core speaks of streams by number; what it says to one that has
+ended meanwhile is dropped, since the next Hello decides anyway.
 """
 
 from __future__ import annotations

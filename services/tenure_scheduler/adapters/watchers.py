@@ -1,8 +1,8 @@
 """Who watches which tasks, and what is new to each of them?
 
-Levels, not edges: a watcher holds at most one view per task, the newest committed one. Views are made when a batch is
-sealed, because the objects change afterwards, and are handed out when it is committed; a view that several
-watchers want is made once.
+Levels, not edges: a watcher holds at most one view per task, the newest committed one. Views are made when
+a batch is sealed, because the objects change afterwards, and are handed out when it is committed; a view
+that several watchers want is made once.
 """
 
 from __future__ import annotations

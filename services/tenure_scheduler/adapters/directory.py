@@ -1,0 +1,120 @@
+"""Who leads, and which replicas and log relays are there?
+
+Small keys on leases, watched by every replica. A hint like every watch: a call that goes to a leader that
+has just ended is refused there, and retried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from tenure_runtime.etcd.client import EtcdClient
+from tenure_runtime.etcd.keys import Keys
+from tenure_runtime.etcd.watch import PrefixWatch, Snapshot
+from tenure_state.v1.cluster_pb2 import Leader, Registration
+
+_RESYNC_SECONDS: Final = 60.0
+
+
+class LeaderSeen(NamedTuple):
+    """The leader as its key shows it."""
+
+    replica: str
+    address: str
+    mod_revision: int
+
+
+class Place(NamedTuple):
+    """A registered server."""
+
+    id: str
+    address: str
+    version: str
+
+
+class Directory:
+    """What this replica sees of the others. `changed` is called after every change."""
+
+    def __init__(self, client: EtcdClient, keys: Keys) -> None:
+        self.leader: LeaderSeen | None = None
+        self.replicas: dict[str, Place] = {}
+        self.relays: dict[str, Place] = {}
+        self.changed: Callable[[], None] = lambda: None
+        self._client = client
+        self._keys = keys
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to watch."""
+        prefixes = {
+            self._keys.leader: self._see_leader,
+            self._keys.replicas: lambda key, value, _: self._see(self.replicas, key, value),
+            self._keys.relays: lambda key, value, _: self._see(self.relays, key, value),
+        }
+        resets = {
+            self._keys.leader: self._forget_leader,
+            self._keys.replicas: self.replicas.clear,
+            self._keys.relays: self.relays.clear,
+        }
+        self._tasks = [
+            asyncio.create_task(self._watch(prefix, see, resets[prefix]), name=f"watch of {prefix.decode()}")
+            for prefix, see in prefixes.items()
+        ]
+
+    async def close(self) -> None:
+        """Stop watching."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def relay_address(self, relay: str) -> str:
+        """Where a relay listens; empty when it does not live."""
+        place = self.relays.get(relay)
+        return place.address if place else ""
+
+    def addresses(self) -> list[str]:
+        """Where the replicas listen, by id."""
+        return [place.address for _, place in sorted(self.replicas.items())]
+
+    async def _watch(
+        self, prefix: bytes, see: Callable[[bytes, bytes | None, int], None], reset: Callable[[], None]
+    ) -> None:
+        watch = PrefixWatch(self._client, prefix, resync_interval=_RESYNC_SECONDS)
+        async with contextlib.aclosing(watch.changes()) as changes:
+            async for change in changes:
+                if isinstance(change, Snapshot):
+                    reset()
+                    for kv in change.kvs:
+                        see(kv.key, kv.value, kv.mod_revision)
+                else:
+                    for event in change.events:
+                        see(event.key, event.value, event.mod_revision)
+                self.changed()
+
+    def _forget_leader(self) -> None:
+        self.leader = None
+
+    def _see_leader(self, key: bytes, value: bytes | None, revision: int) -> None:
+        if key != self._keys.leader:
+            return
+        self.leader = None
+        if value is not None:
+            with contextlib.suppress(DecodeError):
+                leader = Leader.FromString(value)
+                self.leader = LeaderSeen(leader.replica, leader.address, revision)
+
+    def _see(self, places: dict[str, Place], key: bytes, value: bytes | None) -> None:
+        parsed = self._keys.parse(key)
+        if parsed is None:
+            return
+        if value is None:
+            places.pop(parsed.name, None)
+            return
+        with contextlib.suppress(DecodeError):
+            registration = Registration.FromString(value)
+            places[parsed.name] = Place(parsed.name, registration.address, registration.version)

@@ -1,0 +1,81 @@
+"""Can this etcd be used, and is it one for production?"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from tenure_runtime.config_sections import EtcdConfig
+from tenure_runtime.etcd.channel import Tls
+from tenure_runtime.etcd.client import EtcdClient
+from tenure_runtime.etcd.errors import EtcdAuthRefused, EtcdError
+from tenure_runtime.logging_setup import get_logger
+from tenure_runtime.startup import CannotStart
+
+OLDEST: Final = (3, 4, 0)
+PRODUCTION_FLOORS: Final = ((3, 5, 33), (3, 6, 14))
+_START_TIMEOUT: Final = 3.0
+_log = get_logger("etcd")
+
+
+def open_client(config: EtcdConfig) -> EtcdClient:
+    """The client that the configuration describes; connects when it is first used."""
+    tls = config.tls
+    secure = tls.ca is not None or tls.cert is not None
+    return EtcdClient(
+        config.endpoints,
+        tls=Tls.from_files(
+            ca=_text(tls.ca), cert=_text(tls.cert), key=_text(tls.key), server_name=tls.server_name
+        )
+        if secure
+        else None,
+        user=config.user or None,
+        password=_password(config.password_file),
+        timeout=config.timeout,
+    )
+
+
+def _text(path: Path | None) -> str:
+    return "" if path is None else str(path)
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").partition("\n")[0]
+    except OSError as error:
+        raise CannotStart(f"cannot read etcd's password from {file}: {error.strerror}") from None
+
+
+async def check(client: EtcdClient, config: EtcdConfig) -> str:
+    """The version of etcd; CannotStart when it is absent, refuses us or is too old. Warns below the floor."""
+    where = ", ".join(config.endpoints)
+    try:
+        status = await client.status(timeout=min(_START_TIMEOUT, config.timeout))
+    except EtcdAuthRefused as error:
+        raise CannotStart(f"etcd at {where} refuses the login: {error}") from None
+    except EtcdError as error:
+        raise CannotStart(
+            f"etcd does not answer at {where}: {error}. Start it, or set etcd.endpoints to where it listens"
+        ) from None
+    version = parse_version(status.version)
+    if version < OLDEST:
+        raise CannotStart(f"etcd at {where} has version {status.version}; 3.4 or newer is needed")
+    if not for_production(version):
+        floors = " or ".join(".".join(map(str, floor)) for floor in PRODUCTION_FLOORS)
+        _log.warning("this etcd is below the floor for production", version=status.version, floor=floors)
+    return status.version
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    """ "3.5.30-rc.1" as (3, 5, 30); zeros for what cannot be read."""
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else (0, 0, 0)
+
+
+def for_production(version: tuple[int, int, int]) -> bool:
+    """Whether this release has the fixes that data which must not be lost needs."""
+    same_line = [floor for floor in PRODUCTION_FLOORS if floor[:2] == version[:2]]
+    return version >= same_line[0] if same_line else version > PRODUCTION_FLOORS[-1]

@@ -1,0 +1,211 @@
+"""What does a standby remember, so that it can lead at once?
+
+Every key of the cluster as raw bytes, kept current by one watch; nothing is decoded before it is needed.
+When this replica wins, the projection is complete if the watch has delivered its own leader key: a watch
+has no gaps, so everything before that key is here. Counts are compared all the same; if anything disagrees,
+everything is read anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final, TypeAlias
+
+from tenure_core.errors import DataLoss
+from tenure_core.states import OnDisconnect
+from tenure_runtime.etcd.client import EtcdClient
+from tenure_runtime.etcd.incarnation import Incarnation
+from tenure_runtime.etcd.keys import Keys, Kind
+from tenure_runtime.etcd.position import Position
+from tenure_runtime.etcd.values import Event, KeyValue
+from tenure_runtime.etcd.watch import PrefixWatch, Snapshot
+from tenure_runtime.logging_setup import get_logger
+from tenure_scheduler.adapters.records import Live, decode_live, decode_task, decode_worker
+from tenure_scheduler.adapters.specs import SpecReader
+from tenure_scheduler.domain.load import Records
+from tenure_scheduler.domain.model import Task, Worker
+from tenure_state.v1.task_pb2 import WatchFloor
+from tenure_state.v1.worker_pb2 import Ownership
+
+Raw: TypeAlias = KeyValue | Event
+
+_COMPLETE_WITHIN: Final = 1.0
+_log = get_logger("projection")
+
+
+class Projection:
+    """The raw keys of one cluster at one replica."""
+
+    def __init__(self, client: EtcdClient, keys: Keys) -> None:
+        self.revision = 0
+        self._client = client
+        self._keys = keys
+        self._raw: dict[bytes, Raw] = {}
+        self._own_changed: dict[bytes, None] = {}
+        self._owners: dict[bytes, Ownership] = {}
+        self._advanced = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to follow."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._follow(), name="projection")
+
+    async def stop(self) -> None:
+        """Stop following and forget everything."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        self._raw, self._own_changed, self._owners = {}, {}, {}
+        self.revision = 0
+
+    async def _follow(self) -> None:
+        watch = PrefixWatch(self._client, self._keys.prefix)
+        own_prefix = self._keys.owns
+        async with contextlib.aclosing(watch.changes()) as changes:
+            async for change in changes:
+                if isinstance(change, Snapshot):
+                    self._raw = {kv.key: kv for kv in change.kvs}
+                    self._owners = {}
+                    self._own_changed = {key: None for key in self._raw if key.startswith(own_prefix)}
+                else:
+                    raw, own_changed = self._raw, self._own_changed
+                    for event in change.events:
+                        key = event.key
+                        if event.value is None:
+                            raw.pop(key, None)
+                        else:
+                            raw[key] = event
+                        if key.startswith(own_prefix):
+                            own_changed[key] = None
+                self.revision = change.revision
+                self._advanced.set()
+
+    # --- winning ------------------------------------------------------------------------------------------
+
+    async def at_leadership(self, revision: int) -> dict[bytes, Raw]:
+        """Everything as of `revision` or later, at which this replica's leader key was written.
+
+        Task records do not change after that revision without us, so later is as good.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_COMPLETE_WITHIN):
+                while self.revision < revision:
+                    self._advanced.clear()
+                    await self._advanced.wait()
+        raw = self._raw
+        leader = raw.get(self._keys.leader)
+        if leader is not None and leader.mod_revision == revision and await self._agrees(raw, revision):
+            return raw
+        _log.warning("the projection is not complete, reading everything", revision=revision)
+        found = await self._client.range(self._keys.prefix, prefix=True)
+        return {kv.key: kv for kv in found.kvs}
+
+    async def _agrees(self, raw: dict[bytes, Raw], revision: int) -> bool:
+        """Whether counts, and registrations in full, are what etcd says of that revision."""
+        keys = self._keys
+        registrations = await self._client.range(keys.workers, prefix=True, revision=revision)
+        for kv in registrations.kvs:
+            mine = raw.get(kv.key)
+            if kv.key.endswith(b"/reg") and (mine is None or mine.value != kv.value):
+                return False
+        for prefix in (keys.tasks, keys.specs):
+            there = await self._client.count(prefix, revision=revision)
+            if there[2] != sum(1 for key in raw if key.startswith(prefix)):
+                return False
+        return True
+
+    @property
+    def incarnation(self) -> int:
+        """First part of every fence; 0: not known yet."""
+        raw = self._raw.get(self._keys.incarnation)
+        return Incarnation.decode(raw.value).n if raw is not None and raw.value else 0
+
+    @property
+    def epoch(self) -> int:
+        """Number of the newest leadership; 0: not known yet."""
+        raw = self._raw.get(self._keys.commit)
+        return Position.decode(raw.value).epoch if raw is not None and raw.value else 0
+
+    # --- following ----------------------------------------------------------------------------------------
+
+    def exclusive(self, worker: str, specs: SpecReader) -> list[str]:
+        """Fences of the worker's attempts that may go on only while its lease lives."""
+        n = self.incarnation
+        changed, self._own_changed = self._own_changed, {}
+        for key in changed:
+            raw = self._raw.get(key)
+            if raw is None or not raw.value:
+                self._owners.pop(key, None)
+            elif self._is_exclusive(key, specs):
+                self._owners[key] = Ownership.FromString(raw.value)
+            else:
+                self._owners.pop(key, None)
+        prefix = len(self._keys.owns)
+        return [
+            f"{n}.{key[prefix:].decode()}.{owner.attempt}"
+            for key, owner in self._owners.items()
+            if owner.worker == worker
+        ]
+
+    def _is_exclusive(self, own_key: bytes, specs: SpecReader) -> bool:
+        task_id = own_key[len(self._keys.owns) :].decode()
+        task = decode_one(self._raw, self._keys, task_id, specs)
+        return task is not None and task.profile.on_disconnect is OnDisconnect.STOP
+
+
+def decode_one(raw: dict[bytes, Raw], keys: Keys, task_id: str, specs: SpecReader) -> Task | None:
+    """One task out of raw keys; None when it is absent or its spec is not there (yet)."""
+    found = raw.get(keys.task(task_id))
+    if found is None or found.value is None:
+        return None
+    apart = raw.get(keys.spec(task_id))
+    try:
+        return decode_task(task_id, found.value, found.mod_revision, specs, apart.value if apart else None)
+    except DataLoss:
+        return None
+
+
+async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: SpecReader) -> Records:
+    """Decode everything; whether workers live is read anew, since `live` keys vanish by themselves.
+
+    Gives the loop a chance to run between portions: the leader's lease has to be renewed meanwhile.
+    """
+    tasks: list[Task] = []
+    workers: dict[str, Worker] = {}
+    owns: list[tuple[str, int, int]] = []
+    floor = WatchFloor()
+    for index, (key, entry) in enumerate(raw.items()):
+        if index % 2000 == 1999:
+            await asyncio.sleep(0)
+        parsed = keys.parse(key)
+        if parsed is None or entry.value is None:
+            continue
+        if parsed.kind is Kind.TASK:
+            apart = raw.get(keys.spec(parsed.name))
+            spec = apart.value if apart else None
+            tasks.append(decode_task(parsed.name, entry.value, entry.mod_revision, specs, spec))
+        elif parsed.kind is Kind.WORKER_REG:
+            workers[parsed.name] = decode_worker(parsed.name, entry.value)
+        elif parsed.kind is Kind.OWN:
+            own = Ownership.FromString(entry.value)
+            owns.append((parsed.name, own.attempt, own.session))
+        elif parsed.kind is Kind.META and parsed.name == "watch_floor":
+            floor = WatchFloor.FromString(entry.value)
+    lives = {
+        name: live.create_revision
+        for name, live in (await _live(client, keys)).items()
+        if name in workers and workers[name].session == live.session
+    }
+    return Records(tasks, list(workers.values()), lives, owns, floor.revision, floor.next_sequence or 1)
+
+
+async def _live(client: EtcdClient, keys: Keys) -> dict[str, Live]:
+    found: dict[str, Live] = {}
+    for kv in (await client.range(keys.workers, prefix=True)).kvs:
+        parsed = keys.parse(kv.key)
+        if parsed is not None and parsed.kind is Kind.WORKER_LIVE:
+            found[parsed.name] = decode_live(kv.value, kv.create_revision)
+    return found
