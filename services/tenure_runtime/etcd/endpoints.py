@@ -27,8 +27,11 @@ from tenure_runtime.etcd.stubs import Stubs, rpc
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+EOF: Final[Any] = vars(grpc.aio)["EOF"]  # Not in the type stubs.
 _TOKEN_ATTEMPTS: Final = 3
 _LEAST_ATTEMPT: Final = 0.5
+_CLOSE_TIMEOUT: Final = 1.0
+_SETTLE: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,13 +43,31 @@ class Link:
     stubs: Stubs
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Stream:
     """An open stream, with the link and the token that it uses."""
 
-    call: Any
-    link: Link
-    metadata: Metadata
+    __slots__ = ("_reading", "call", "link", "metadata")
+
+    def __init__(self, call: Any, link: Link, metadata: Metadata) -> None:
+        self.call = call
+        self.link = link
+        self.metadata = metadata
+        self._reading: asyncio.Future[Any] | None = None
+
+    async def read(self) -> Any:
+        """The next message, or EOF. Cancelling it loses the message: close the stream then."""
+        self._reading = asyncio.ensure_future(self.call.read())
+        return await asyncio.shield(self._reading)
+
+    async def close(self) -> None:
+        """Cancel the stream and let gRPC finish the read that is pending.
+
+        A pending read that nobody awaits keeps the connection open for as long as the process lives.
+        """
+        self.call.cancel()
+        if self._reading is not None:
+            await asyncio.wait((self._reading,), timeout=_CLOSE_TIMEOUT)
+            self._reading = None
 
 
 class Endpoints:
@@ -64,6 +85,7 @@ class Endpoints:
             for channel in (open_channel(endpoint, tls),)
         )
         self._current = random.randrange(len(self.links))
+        self._abandoned = False
         self._token = Token(self._authenticate if user else None)
 
     @property
@@ -109,6 +131,9 @@ class Endpoints:
                 return await method(target.stubs)(request, timeout=max(attempt, 0.001), metadata=metadata)
             except grpc.aio.AioRpcError as error:
                 failure = self.failed(target, metadata, error, write=write)
+            except asyncio.CancelledError:
+                self._abandoned = True
+                raise
             if isinstance(failure, EtcdTokenExpired) and self._token.renewable and tokens < _TOKEN_ATTEMPTS:
                 tokens += 1
                 continue
@@ -125,6 +150,7 @@ class Endpoints:
         """Open a bidirectional stream to the current member; errors show when it is read."""
         metadata = await self._token.metadata()
         link = self.current
+        self._abandoned = True
         return Stream(method(link.stubs)(metadata=metadata), link, metadata)
 
     def stream_failed(self, stream: Stream, error: grpc.aio.AioRpcError) -> EtcdError:
@@ -153,5 +179,8 @@ class Endpoints:
 
     async def close(self) -> None:
         """Close every channel; open calls end as cancelled."""
+        if self._abandoned:
+            # gRPC frees a cancelled call, and its connection, only when the loop has run for a moment.
+            await asyncio.sleep(_SETTLE)
         for link in self.links:
             await link.channel.close(grace=None)

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc.aio
 
+from tenure_runtime.etcd.endpoints import EOF
 from tenure_runtime.etcd.errors import EtcdError, EtcdTokenExpired, EtcdUnavailable
 from tenure_runtime.etcd.stubs import Stubs, rpc
 
 if TYPE_CHECKING:
     from tenure_runtime.etcd.endpoints import Endpoints, Stream
+
+_CLOSE_TIMEOUT: Final = 1.0
 
 
 def _method(stubs: Stubs) -> Any:
@@ -34,7 +37,7 @@ class _Session:
         self._waiting: deque[tuple[int, asyncio.Future[int]]] = deque()
         self._wake = asyncio.Event()
         self.broken: EtcdError | None = None
-        self._tasks = (
+        self._tasks: tuple[asyncio.Task[None], ...] = (
             asyncio.create_task(self._write(), name="etcd keepalive writer"),
             asyncio.create_task(self._read(), name="etcd keepalive reader"),
         )
@@ -59,7 +62,8 @@ class _Session:
 
     async def _read(self) -> None:
         try:
-            async for response in self._stream.call:
+            # Not `async for`: the generator that grpc makes for it would keep the call alive.
+            while (response := await self._stream.call.read()) is not EOF:
                 lease, future = self._waiting.popleft()
                 if lease != response.ID:
                     future.cancel()
@@ -91,9 +95,15 @@ class _Session:
     async def close(self) -> None:
         """End the stream and both tasks."""
         self.drop(EtcdUnavailable("the etcd client is closed"))
-        for task in self._tasks:
-            task.cancel()
+        if not self._tasks:
+            return
+        writer, reader = self._tasks
+        writer.cancel()
+        # The reader ends with its stream: cancelled, it would leave gRPC with a read that nobody awaits.
+        await asyncio.wait(self._tasks, timeout=_CLOSE_TIMEOUT)
+        reader.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = ()  # A cancelled task keeps its frames, which keep this, which keeps the connection.
 
 
 class KeepAlives:
@@ -133,3 +143,4 @@ class KeepAlives:
         self._closed = True
         if self._session is not None:
             await self._session.close()
+            self._session = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import grpc.aio
 
+from tenure_runtime.etcd.endpoints import EOF
 from tenure_runtime.etcd.errors import (
     EtcdAuthRefused,
     EtcdCompacted,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from tenure_runtime.etcd.client import EtcdClient
     from tenure_runtime.etcd.endpoints import Stream
 
-_EOF: Final[Any] = vars(grpc.aio)["EOF"]  # The type stubs lack it.
 _CREATED_TIMEOUT: Final = 3.0
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
@@ -118,10 +118,10 @@ class PrefixWatch:
             while True:
                 try:
                     async with asyncio.timeout_at(resync_at):
-                        response = await stream.call.read()
+                        response = await stream.read()
                 except TimeoutError:
                     return
-                if response is _EOF:
+                if response is EOF:
                     raise EtcdUnavailable(f"etcd at {stream.link.endpoint} ended the watch")
                 if response.canceled:
                     raise self._canceled(stream, response)
@@ -136,7 +136,7 @@ class PrefixWatch:
         except grpc.aio.AioRpcError as error:
             raise endpoints.stream_failed(stream, error) from None
         finally:
-            stream.call.cancel()
+            await stream.close()
 
     async def _create(self, stream: Stream) -> None:
         request = rpc.WatchCreateRequest(
@@ -149,11 +149,11 @@ class PrefixWatch:
         try:
             async with asyncio.timeout(_CREATED_TIMEOUT):
                 await stream.call.write(rpc.WatchRequest(create_request=request))
-                response = await stream.call.read()
+                response = await stream.read()
         except (TimeoutError, asyncio.InvalidStateError):
             self._client.endpoints.leave(stream.link)
             raise EtcdUnavailable(f"etcd at {stream.link.endpoint} does not open a watch") from None
-        if response is _EOF:
+        if response is EOF:
             raise EtcdUnavailable(f"etcd at {stream.link.endpoint} ended the watch")
         if response.canceled:
             raise self._canceled(stream, response)

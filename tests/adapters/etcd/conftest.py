@@ -1,95 +1,55 @@
-"""etcd for these tests: one server that all share, and servers of a test's own that it may mistreat."""
+"""Clients and leaderships for these tests, on the etcd that all share or on one of the test's own."""
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.election import Election
 from tenure_runtime.etcd.keys import Keys
-from tests.adapters.etcd.servers import EtcdServer, answers, cluster_of_three
+from tenure_runtime.etcd.leadership import Leadership
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
+    from tests.support.etcd_server import EtcdServer, EtcdServers
 
-    from tenure_runtime.etcd.leadership import Leadership
-
-_NUMBERS = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
-    """A server that no test may disturb."""
-    server = EtcdServer(tmp_path_factory.mktemp("etcd"))
-    server.start()
-    yield server
-    server.kill()
+Lead: TypeAlias = Callable[..., Awaitable[Leadership]]
 
 
 @pytest.fixture
-async def client(shared_server: EtcdServer) -> AsyncIterator[EtcdClient]:
-    async with EtcdClient([shared_server.endpoint]) as client:
-        await answers(client)
+async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
+    async with EtcdClient([etcd.endpoint]) as client:
         yield client
 
 
 @pytest.fixture
-def keys() -> Keys:
-    """A cluster of this test's own."""
-    return Keys(f"test-{next(_NUMBERS)}")
+def keys(cluster_name: str) -> Keys:
+    """Return the keys of a cluster of this test's own."""
+    return Keys(cluster_name)
 
 
 @pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[Callable[..., EtcdServer]]:
-    """Start servers that the test may kill."""
-    started: list[EtcdServer] = []
-
-    def make(*options: str, scheme: str = "http") -> EtcdServer:
-        server = EtcdServer(tmp_path / f"etcd{len(started)}", options=options, scheme=scheme)
-        started.append(server)
-        server.start()
-        return server
-
-    yield make
-    for server in started:
-        server.kill()
-
-
-@pytest.fixture
-def own_server(make_server: Callable[..., EtcdServer]) -> EtcdServer:
-    """A server that the test may kill or pause."""
-    return make_server()
+def own_server(etcd_servers: EtcdServers) -> EtcdServer:
+    """Start a server that the test may kill or pause."""
+    return etcd_servers.launch()[0]
 
 
 @pytest.fixture
 async def own_client(own_server: EtcdServer) -> AsyncIterator[EtcdClient]:
     async with EtcdClient([own_server.endpoint]) as client:
-        await answers(client)
         yield client
 
 
 @pytest.fixture
-async def three(tmp_path: Path) -> AsyncIterator[list[EtcdServer]]:
-    """A cluster of three members that the test may kill or pause."""
-    members = cluster_of_three(tmp_path)
-    for member in members:
-        member.start()
-    try:
-        async with EtcdClient([member.endpoint for member in members]) as client:
-            await answers(client)
-        yield members
-    finally:
-        for member in members:
-            member.kill()
+def three(etcd_servers: EtcdServers) -> list[EtcdServer]:
+    """Start a cluster of three members that the test may kill or pause."""
+    return etcd_servers.launch(members=3)
 
 
 @pytest.fixture
-async def lead(keys: Keys) -> AsyncIterator[Callable[..., asyncio.Future[Leadership]]]:
+async def lead(keys: Keys) -> AsyncIterator[Lead]:
     """Begin leaderships that end with the test."""
     begun: list[Leadership] = []
 
@@ -99,7 +59,6 @@ async def lead(keys: Keys) -> AsyncIterator[Callable[..., asyncio.Future[Leaders
         begun.append(leadership)
         return leadership
 
-    yield begin  # type: ignore[misc]
+    yield begin
     for leadership in begun:
-        leadership.lose("the test is over")
         await leadership.close()

@@ -6,17 +6,17 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Self
 
-from tests.adapters.etcd.waiting import until
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 
 class Proxy:
-    """Forwards to `port` on loopback until a chunk from the client contains the armed marker."""
+    """Forwards to `endpoint` until a chunk from the client contains the armed marker."""
 
-    def __init__(self, port: int) -> None:
-        self._target = port
+    def __init__(self, endpoint: str) -> None:
+        self._host, self._port = endpoint.split(":")
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._marker = b""
@@ -61,7 +61,7 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        upstream, to_upstream = await asyncio.open_connection("127.0.0.1", self._target)
+        upstream, to_upstream = await asyncio.open_connection(self._host, int(self._port))
         answers = asyncio.create_task(_pump(upstream, writer))
         try:
             while data := await reader.read(1 << 20):
@@ -94,7 +94,7 @@ class Proxy:
         self.triggered += 1
         if self._applied is not None:
             to.write(data)
-            await until(self._applied)
+            await eventually(self._applied)
             client.transport.abort()
             return
         client.transport.abort()

@@ -19,13 +19,13 @@ from tenure_runtime.etcd.errors import (
     EtcdUnknownOutcome,
 )
 from tenure_runtime.etcd.values import MemberStatus
-from tests.adapters.etcd.servers import EtcdServer, answers, free_port
-from tests.adapters.etcd.waiting import until
+from tests.adapters.etcd.reaching import answers
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tenure_runtime.etcd.keys import Keys
+    from tests.support.etcd_server import EtcdServer, EtcdServers
+    from tests.support.ports import Ports
 
 
 async def fill(client: EtcdClient, keys: Keys, count: int, size: int) -> None:
@@ -88,22 +88,22 @@ async def test_refusals_are_told_apart(own_client: EtcdClient, keys: Keys) -> No
         await own_client.range(b"a", revision=revision - 1)
 
 
-async def test_a_member_that_is_down_is_passed_over(shared_server: EtcdServer, keys: Keys) -> None:
-    endpoints = [f"127.0.0.1:{free_port()}", shared_server.endpoint, f"127.0.0.1:{free_port()}"]
+async def test_a_member_that_is_down_is_passed_over(etcd: EtcdServer, keys: Keys, ports: Ports) -> None:
+    endpoints = [f"127.0.0.1:{ports.take()}", etcd.endpoint, f"127.0.0.1:{ports.take()}"]
     for _ in range(4):
         async with EtcdClient(endpoints) as client:
             await client.put(keys.task("a"), b"1")
-            assert client.endpoints.current.endpoint == shared_server.endpoint
+            assert client.endpoints.current.endpoint == etcd.endpoint
 
 
-async def test_a_name_of_a_host_is_an_endpoint(shared_server: EtcdServer, keys: Keys) -> None:
-    async with EtcdClient([f"http://localhost:{shared_server.port}"]) as client:
+async def test_a_name_of_a_host_is_an_endpoint(etcd: EtcdServer, keys: Keys) -> None:
+    async with EtcdClient(["http://" + etcd.endpoint.replace("127.0.0.1", "localhost")]) as client:
         await answers(client)
         assert await client.count(keys.prefix)
 
 
-async def test_absent_etcd_is_a_sentence() -> None:
-    port = free_port()
+async def test_absent_etcd_is_a_sentence(ports: Ports) -> None:
+    port = ports.take()
     async with EtcdClient([f"127.0.0.1:{port}"]) as client:
         with pytest.raises(EtcdUnavailable, match=f"etcd cannot be reached .*127.0.0.1:{port}"):
             await client.put(b"a", b"1")
@@ -134,12 +134,12 @@ async def test_a_read_leaves_a_member_that_hangs(three: list[EtcdServer], keys: 
             except EtcdUnavailable:
                 return False
 
-        await until(found)
+        await eventually(found)
         assert client.endpoints.current.endpoint != victim.endpoint
 
 
-async def test_out_of_space_names_the_remedy(make_server: Callable[..., EtcdServer], keys: Keys) -> None:
-    server = make_server("--quota-backend-bytes", str(1 << 20))
+async def test_out_of_space_names_the_remedy(etcd_servers: EtcdServers, keys: Keys) -> None:
+    server = etcd_servers.launch(flags=[f"--quota-backend-bytes={1 << 20}"])[0]
     async with EtcdClient([server.endpoint]) as client:
         await answers(client)
         with pytest.raises(EtcdNoSpace, match="compact, defragment"):
@@ -158,7 +158,7 @@ async def test_the_state_of_the_cluster_is_shown(three: list[EtcdServer]) -> Non
         assert isinstance(status, MemberStatus)
         assert status.version.startswith("3.")
         assert status.db_size >= status.db_size_in_use > 0
-        assert {member.name for member in await client.members()} == {"m1", "m2", "m3"}
+        assert {member.name for member in await client.members()} == {server.name for server in three}
         assert await client.alarms() == []
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +13,12 @@ from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.commit import CommitChain, Committed, Deposed, Refused
 from tenure_runtime.etcd.commit_request import OPS_PER_LEVEL, nested_share
 from tenure_runtime.etcd.errors import EtcdNoSpace, EtcdTooLarge
-from tenure_runtime.etcd.leadership import Leadership
-from tests.adapters.etcd.servers import EtcdServer, answers
+from tests.adapters.etcd.reaching import answers
 
 if TYPE_CHECKING:
     from tenure_runtime.etcd.keys import Keys
-
-Lead = Callable[..., Awaitable[Leadership]]
+    from tests.adapters.etcd.conftest import Lead
+    from tests.support.etcd_server import EtcdServers
 
 
 def puts(keys: Keys, count: int, value: bytes = b"v") -> Batch:
@@ -227,10 +225,8 @@ async def test_a_request_that_etcd_finds_too_large_leaves_the_chain_intact(
     assert isinstance(await chain.commit(puts(keys, 1)), Committed)
 
 
-async def test_out_of_space_is_told_and_overcome(
-    make_server: Callable[..., EtcdServer], keys: Keys, lead: Lead
-) -> None:
-    server = make_server("--quota-backend-bytes", str(2 << 20))
+async def test_out_of_space_is_told_and_overcome(etcd_servers: EtcdServers, keys: Keys, lead: Lead) -> None:
+    server = etcd_servers.launch(flags=[f"--quota-backend-bytes={2 << 20}"])[0]
     async with EtcdClient([server.endpoint]) as client:
         await answers(client)
         chain = CommitChain(client, keys, await lead(client))

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tenure_runtime.etcd.batch import Batch
 from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.commit import CommitChain, Committed, Deposed
-from tenure_runtime.etcd.leadership import Leadership
 from tenure_runtime.etcd.watch import Delta, PrefixWatch
 from tests.adapters.etcd.proxies import Proxy
-from tests.adapters.etcd.servers import EtcdServer, answers
-from tests.adapters.etcd.waiting import until
+from tests.adapters.etcd.reaching import answers
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from tenure_runtime.etcd.keys import Keys
-
-Lead = Callable[..., Awaitable[Leadership]]
+    from tests.adapters.etcd.conftest import Lead
+    from tests.support.etcd_server import EtcdServer
 
 
 def counting(keys: Keys, number: int) -> Batch:
@@ -51,7 +49,7 @@ class Traffic:
     async def progress(self, commits: int = 20) -> None:
         """Wait for so many more commits."""
         target = len(self.acked) + commits
-        await until(lambda: len(self.acked) >= target or self.task.done())
+        await eventually(lambda: len(self.acked) >= target or self.task.done())
 
     async def finish(self) -> None:
         self._stop = True
@@ -117,14 +115,14 @@ async def test_members_of_three_die_in_turn(three: list[EtcdServer], keys: Keys,
 
 
 async def test_a_lost_answer_is_asked_for_again(
-    shared_server: EtcdServer, client: EtcdClient, keys: Keys, lead: Lead
+    etcd: EtcdServer, client: EtcdClient, keys: Keys, lead: Lead
 ) -> None:
     async def applied() -> bool:
         kv = await direct.get(keys.task("counter"))
         return kv is not None and kv.value == b"1"
 
     direct = client
-    async with Proxy(shared_server.port) as proxy, EtcdClient([proxy.endpoint]) as client:
+    async with Proxy(etcd.endpoint) as proxy, EtcdClient([proxy.endpoint]) as client:
         await answers(client)
         chain = CommitChain(client, keys, await lead(client))
         assert isinstance(await chain.commit(counting(keys, 0)), Committed)
@@ -138,9 +136,9 @@ async def test_a_lost_answer_is_asked_for_again(
 
 
 async def test_a_request_that_arrives_after_its_copy_changes_nothing(
-    shared_server: EtcdServer, keys: Keys, lead: Lead
+    etcd: EtcdServer, keys: Keys, lead: Lead
 ) -> None:
-    async with Proxy(shared_server.port) as proxy, EtcdClient([proxy.endpoint]) as client:
+    async with Proxy(etcd.endpoint) as proxy, EtcdClient([proxy.endpoint]) as client:
         await answers(client)
         chain = CommitChain(client, keys, await lead(client))
         proxy.delay_request(chain.position.following().encode())

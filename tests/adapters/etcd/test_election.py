@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tenure_runtime.etcd.batch import Batch
@@ -11,16 +10,16 @@ from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.commit import CommitChain, Committed, Deposed
 from tenure_runtime.etcd.election import Election
 from tenure_runtime.etcd.incarnation import Incarnation, lay_foundation
-from tenure_runtime.etcd.leadership import Leadership, boottime
+from tenure_runtime.etcd.leadership import boottime
 from tenure_runtime.etcd.position import Position
 from tests.adapters.etcd.proxies import Proxy
-from tests.adapters.etcd.servers import EtcdServer, answers
-from tests.adapters.etcd.waiting import until
+from tests.adapters.etcd.reaching import answers
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from tenure_runtime.etcd.keys import Keys
-
-Lead = Callable[..., Awaitable[Leadership]]
+    from tests.adapters.etcd.conftest import Lead
+    from tests.support.etcd_server import EtcdServer
 
 
 def marking(keys: Keys) -> Batch:
@@ -90,12 +89,12 @@ async def test_two_usurpers_cannot_both_win(client: EtcdClient, keys: Keys, lead
 
 
 async def test_a_lost_answer_to_the_candidacy_is_asked_for_again(
-    shared_server: EtcdServer, client: EtcdClient, keys: Keys
+    etcd: EtcdServer, client: EtcdClient, keys: Keys
 ) -> None:
     async def applied() -> bool:
         return await client.get(keys.leader) is not None
 
-    async with Proxy(shared_server.port) as proxy, EtcdClient([proxy.endpoint]) as candidate:
+    async with Proxy(etcd.endpoint) as proxy, EtcdClient([proxy.endpoint]) as candidate:
         await answers(candidate)
         proxy.cut_answers(b"the candidate", applied)
         leadership = await Election(candidate, keys, b"the candidate").attempt()
@@ -110,7 +109,7 @@ async def test_renewals_extend_the_deadline(client: EtcdClient, keys: Keys, lead
     leadership = await lead(client, ttl=2)
     first = leadership.deadline
     assert first <= boottime() + leadership.lease.ttl - 0.5
-    await until(lambda: leadership.deadline > first + 1)
+    await eventually(lambda: leadership.deadline > first + 1)
     assert leadership.is_current()
 
 

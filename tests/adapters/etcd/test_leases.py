@@ -12,11 +12,12 @@ from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.errors import EtcdUnavailable
 from tenure_runtime.etcd.leases import WorkerLeases
 from tenure_runtime.etcd.registration import Registration
-from tests.adapters.etcd.servers import EtcdServer, answers
-from tests.adapters.etcd.waiting import until
+from tests.adapters.etcd.reaching import answers
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from tenure_runtime.etcd.keys import Keys
+    from tests.support.etcd_server import EtcdServer
 
 
 async def test_keepalive_says_when_a_lease_is_dead(client: EtcdClient) -> None:
@@ -77,7 +78,7 @@ async def test_an_expired_lease_takes_its_keys_along(client: EtcdClient, keys: K
     async def gone() -> bool:
         return await client.get(keys.own("t")) is None
 
-    await until(gone)
+    await eventually(gone)
     assert await client.lease_keepalive(lease.id) == 0
 
 
@@ -134,12 +135,12 @@ async def test_a_registration_comes_back_and_is_removed(client: EtcdClient, keys
         await asyncio.wait_for(registration.registered.wait(), 10)
         assert await value() == b"1"
         registration.update(b"2")
-        await until(is_updated)
+        await eventually(is_updated)
         kv = await client.get(key)
         assert kv is not None
         await client.lease_revoke(kv.lease)
         assert await value() is None
-        await until(is_updated)
+        await eventually(is_updated)
     assert await value() is None
 
 

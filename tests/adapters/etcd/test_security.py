@@ -13,13 +13,13 @@ from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.errors import EtcdAuthRefused, EtcdUnavailable
 from tenure_runtime.etcd.stubs import auth, rpc
 from tenure_runtime.etcd.watch import Delta, PrefixWatch
-from tests.adapters.etcd.servers import EtcdServer, answers
+from tests.adapters.etcd.reaching import answers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from tenure_runtime.etcd.keys import Keys
+    from tests.support.etcd_server import EtcdServer, EtcdServers
 
 AUTHORITY = trustme.CA()
 
@@ -36,25 +36,31 @@ def tls(authority: trustme.CA = AUTHORITY, *, identity: trustme.CA | None = AUTH
 
 
 @pytest.fixture
-async def tls_server(make_server: Callable[..., EtcdServer], tmp_path: Path) -> EtcdServer:
+async def tls_server(etcd_servers: EtcdServers, tmp_path: Path) -> EtcdServer:
     certificate = AUTHORITY.issue_cert("127.0.0.1", "localhost", "etcd.test")
     ca, cert, key = tmp_path / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem"
     AUTHORITY.cert_pem.write_to_path(ca)
     certificate.private_key_pem.write_to_path(key)
     for blob in certificate.cert_chain_pems:
         blob.write_to_path(cert, append=True)
-    server = make_server(
-        *("--cert-file", str(cert), "--key-file", str(key)),
-        *("--trusted-ca-file", str(ca), "--client-cert-auth"),
-        scheme="https",
-    )
+    (server,) = etcd_servers.create()
+    server.flags = [
+        *(
+            f"--listen-client-urls=https://{server.endpoint}",
+            f"--advertise-client-urls=https://{server.endpoint}",
+        ),
+        *(f"--cert-file={cert}", f"--key-file={key}", f"--trusted-ca-file={ca}", "--client-cert-auth"),
+    ]
+    server.start()
     async with EtcdClient([server.endpoint], tls=tls()) as client:
         await answers(client)
     return server
 
 
 async def test_tls_with_our_certificate(tls_server: EtcdServer, keys: Keys) -> None:
-    async with EtcdClient([f"https://localhost:{tls_server.port}"], tls=tls()) as client:
+    async with EtcdClient(
+        ["https://" + tls_server.endpoint.replace("127.0.0.1", "localhost")], tls=tls()
+    ) as client:
         await client.put(keys.task("a"), b"1")
         lease = await client.lease_grant(30)
         assert await client.lease_keepalive(lease.id) == 30
@@ -77,7 +83,7 @@ def test_tls_is_not_dropped_silently() -> None:
 
 
 @pytest.fixture
-async def guarded(own_server: EtcdServer, keys: Keys) -> AsyncIterator[EtcdServer]:
+async def guarded(own_server: EtcdServer, keys: Keys) -> EtcdServer:
     """A server with authentication: root, and `tenure`, who may use this test's keys only."""
     async with EtcdClient([own_server.endpoint]) as client:
         await answers(client)
@@ -92,7 +98,7 @@ async def guarded(own_server: EtcdServer, keys: Keys) -> AsyncIterator[EtcdServe
         await service.UserAdd(rpc.AuthUserAddRequest(name="tenure", password="s3cret"))
         await service.UserGrantRole(rpc.AuthUserGrantRoleRequest(user="tenure", role="tenure"))
         await service.AuthEnable(rpc.AuthEnableRequest())
-    yield own_server
+    return own_server
 
 
 async def test_a_user_is_let_in_where_he_may(guarded: EtcdServer, keys: Keys) -> None:

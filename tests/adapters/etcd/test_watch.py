@@ -12,13 +12,14 @@ from tenure_runtime.etcd import ops
 from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.errors import EtcdError
 from tenure_runtime.etcd.watch import Delta, PrefixWatch, Snapshot
-from tests.adapters.etcd.servers import EtcdServer, answers
-from tests.adapters.etcd.waiting import until
+from tests.adapters.etcd.reaching import answers
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from tenure_runtime.etcd.keys import Keys
+    from tests.support.etcd_server import EtcdServer, EtcdServers
 
 
 class Follower:
@@ -51,7 +52,7 @@ class Follower:
                 self.values.append(event.value)
 
     async def __aenter__(self) -> Self:
-        await until(lambda: self.snapshots or self._task.done())
+        await eventually(lambda: self.snapshots or self._task.done())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -60,7 +61,7 @@ class Follower:
             await self._task
 
     async def sees(self, key: bytes, value: bytes | None) -> None:
-        await until(lambda: self.state.get(key) == value or self._task.done(), within=30)
+        await eventually(lambda: self.state.get(key) == value or self._task.done(), within=30)
         assert not self._task.done()
 
 
@@ -153,7 +154,7 @@ async def test_a_member_without_quorum_is_noticed(three: list[EtcdServer], keys:
             others = [m for m in three if m.endpoint != reader.endpoints.current.endpoint]
             for member in others:
                 member.pause()
-            await until(lambda: follower.watch.reconnects, within=30)
+            await eventually(lambda: follower.watch.reconnects, within=30)
             for member in others:
                 member.resume()
             await put_until_taken(writer, keys.task("n"), b"1")
@@ -181,7 +182,7 @@ async def test_a_store_that_went_back_gives_a_new_snapshot(own_server: EtcdServe
             await client.put(keys.task(f"{number}"), b"old")
         async with Follower(PrefixWatch(client, keys.prefix)) as follower:
             own_server.kill()
-            own_server.folder = own_server.folder.with_name("another")
+            own_server.data_dir = own_server.data_dir.with_name("another")
             own_server.start()
             await put_until_taken(client, keys.task("new"), b"new")
             await follower.sees(keys.task("new"), b"new")
@@ -191,14 +192,14 @@ async def test_a_store_that_went_back_gives_a_new_snapshot(own_server: EtcdServe
 
 async def test_resync_at_an_interval(client: EtcdClient, keys: Keys) -> None:
     async with Follower(PrefixWatch(client, keys.prefix, resync_interval=0.1)) as follower:
-        await until(lambda: follower.snapshots >= 3)
+        await eventually(lambda: follower.snapshots >= 3)
         await client.put(keys.task("a"), b"1")
         await follower.sees(keys.task("a"), b"1")
 
 
 @pytest.fixture
-async def progress_client(make_server: Callable[..., EtcdServer]) -> AsyncIterator[EtcdClient]:
-    server = make_server("--experimental-watch-progress-notify-interval", "100ms")
+async def progress_client(etcd_servers: EtcdServers) -> AsyncIterator[EtcdClient]:
+    server = etcd_servers.launch(flags=["--experimental-watch-progress-notify-interval=100ms"])[0]
     async with EtcdClient([server.endpoint]) as client:
         await answers(client)
         yield client
