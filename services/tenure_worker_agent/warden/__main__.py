@@ -1,4 +1,5 @@
-"""Start as the warden of a node: `python -m tenure_worker_agent.warden --state-directory DIR --agent COMMAND…`."""
+"""Start as the warden of a node: `python -m tenure_worker_agent.warden --state-directory DIR --agent
+COMMAND…`."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from pathlib import Path
 from tenure_worker_agent.warden.cgroups import ControlGroups
 from tenure_worker_agent.warden.clock import boot_id
 from tenure_worker_agent.warden.directories import Workplaces
-from tenure_worker_agent.warden.handover import carry_over, carried_state, execute_again
+from tenure_worker_agent.warden.handover import carried_state, carry_over, execute_again
 from tenure_worker_agent.warden.host import GIB, Host, Settings, basic_environment, group_name
 from tenure_worker_agent.warden.journal import Journal
 from tenure_worker_agent.warden.records import fold
@@ -114,6 +115,8 @@ def main(arguments: list[str] | None = None) -> int:
     if code is None:
         execute_again(words, held, host, runner, warden)
     host.groups.close()
+    host.workplaces.close()
+    host.workplaces.close()
     assert code is not None
     return code
 

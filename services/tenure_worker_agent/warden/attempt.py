@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from tenure_core.frames import RECORDS, STDERR, STDOUT
-from tenure_worker_agent.warden.cgroups import Leaf
-from tenure_worker_agent.warden.orders import Order
 from tenure_worker_agent.warden.records import ExitRecord, exit_record
-from tenure_worker_agent.warden.spool import Spool
+
+if TYPE_CHECKING:
+    from tenure_worker_agent.warden.cgroups import Leaf
+    from tenure_worker_agent.warden.orders import Order
+    from tenure_worker_agent.warden.spool import Spool
 
 LINGER: Final = 0.1
 """Seconds that a pipe is read on after the process ended, when something else still holds its other end."""
@@ -21,6 +22,8 @@ class Attempt:
 
     order: Order
     spool: Spool
+    place: str = ""
+    """Its own directory."""
     leaf: Leaf | None = None
     pid: int = 0
     ticks: int = 0
@@ -81,7 +84,3 @@ class Attempt:
         if tail:
             record["tail"] = tail.hex()
         return record
-
-
-CHANNELS_OF_FD: Final = ((1, STDOUT), (2, STDERR))
-RECORDS_CHANNEL: Final = RECORDS

@@ -1,9 +1,9 @@
 """How does a whole process tree die with its attempt, daemonised grandchildren included?
 
-Every attempt starts in a control group of its own. The warden enters the group, starts the process there and goes
-home: so the process is born inside and no child of its can be outside. Entering and leaving cost about 30 µs
-here; groups are reused, because making and removing one costs as much again. Version 2 kills by `cgroup.kill`,
-version 1 by freezing and signalling. Limits are set in whichever hierarchy has the controller.
+Every attempt starts in a control group of its own. The warden enters the group, starts the process there and
+goes home: so the process is born inside and no child of its can be outside. Entering and leaving cost about
+30 µs here; groups are reused, because making and removing one costs as much again. Version 2 kills by
+`cgroup.kill`, version 1 by freezing and signalling. Limits are set in whichever hierarchy has the controller.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LEAF: Final = "attempt-"
 PERIOD_US: Final = 100_000
@@ -230,7 +232,8 @@ class ControlGroups:
         return Leaf(directories, doors, hierarchies_limited)
 
     def sweep(self) -> int:
-        """Kill what a former warden left in our groups and remove them; returns how many processes there were."""
+        """Kill what a former warden left in our groups and remove them; returns how many processes there
+        were."""
         killed = 0
         for leaf in self._left():
             killed += len(self.members(leaf))

@@ -1,8 +1,8 @@
 """How does a warden become its next version without losing a task?
 
-It executes itself in place: same pid, same children, same pipes. What is only in memory goes through a memfd whose
-number stands in the environment; descriptors are made inheritable for the moment of the exec. Exclusive deadlines
-are part of it, so they hold during the change.
+It executes itself in place: same pid, same children, same pipes. What is only in memory goes through a memfd
+whose number stands in the environment; descriptors are made inheritable for the moment of the exec. Exclusive
+deadlines are part of it, so they hold during the change.
 """
 
 from __future__ import annotations
@@ -12,20 +12,24 @@ import json
 import os
 import socket
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tenure_core.frames import CHANNELS
 from tenure_worker_agent.warden.attempt import Attempt
-from tenure_worker_agent.warden.host import Host
 from tenure_worker_agent.warden.orders import Order
 from tenure_worker_agent.warden.records import Ledger, fold
-from tenure_worker_agent.warden.runner import Runner
 from tenure_worker_agent.warden.segments import listed
 from tenure_worker_agent.warden.spool import Spool, left_behind
-from tenure_worker_agent.warden.warden import Warden
+
+if TYPE_CHECKING:
+    from tenure_worker_agent.warden.host import Host
+    from tenure_worker_agent.warden.runner import Runner
+    from tenure_worker_agent.warden.warden import Warden
 
 VARIABLE: Final = "TENURE_WARDEN_STATE_FD"
 _PLAIN: Final = (
+    "place",
+    "place",
     "pid",
     "ticks",
     "started_ns",
@@ -58,7 +62,7 @@ def execute_again(arguments: list[str], lock: int, host: Host, runner: Runner, w
         "lock": lock,
         "instance": host.instance,
         "journal": [host.journal.fd, host.journal.end],
-        "ledger": list(host.ledger.records()),
+        "ledger": [json.loads(record) for record in host.ledger.records()],
         "attempts": [_packed(attempt) for attempt in runner.attempts.values()],
         **warden.carried(),
     }

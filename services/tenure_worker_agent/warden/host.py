@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tenure_worker_agent.warden.cgroups import ControlGroups
-from tenure_worker_agent.warden.directories import Workplaces
-from tenure_worker_agent.warden.journal import Journal
-from tenure_worker_agent.warden.protocol import Message
-from tenure_worker_agent.warden.records import Ledger
+from tenure_worker_agent.warden.protocol import Message, to_json
 from tenure_worker_agent.warden.spawn import DEFAULT_PATH
 from tenure_worker_agent.warden.spool import Spool, Usage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tenure_worker_agent.warden.cgroups import ControlGroups
+    from tenure_worker_agent.warden.directories import Workplaces
+    from tenure_worker_agent.warden.journal import Journal
+    from tenure_worker_agent.warden.records import ExitRecord, Ledger
 
 GIB: Final = 1 << 30
 _INHERITED: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "SHELL", "TZ", "USER")
@@ -51,8 +54,8 @@ class Host:
     usage: Usage
     spool_directory: str
     spools: dict[str, Spool] = field(default_factory=dict)
-    events: list[Message] = field(default_factory=list)
-    """To be told to the agent at the end of this turn, after the journal's sync."""
+    events: list[str] = field(default_factory=list)
+    """To be told to the agent at the end of this turn, after the journal's sync; JSON already."""
     environment: dict[str, str] = field(default_factory=dict)
     """What every attempt gets."""
 
@@ -62,6 +65,16 @@ class Host:
         spool = Spool(self.spool_directory, fence, min(cap or limit, limit), self.usage)
         self.spools[fence] = spool
         return spool
+
+    def tell(self, event: Message) -> None:
+        """Tell the agent at the end of this turn."""
+        self.events.append(to_json(event))
+
+    def tell_exit(self, record: ExitRecord) -> None:
+        """Journal an exit, and tell it when it is durable."""
+        text = to_json(record)
+        self.journal.append(self.ledger.ended(record["fence"], text))
+        self.events.append(f'{{"is":"exited","record":{text}}}')
 
     def die_at(self, failpoint: str) -> None:
         """For tests: end here as a crash would."""

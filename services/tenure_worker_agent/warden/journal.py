@@ -1,8 +1,8 @@
 """Which attempts has this node begun, and how did they end, whatever crashed in between?
 
-One file of records: length, crc32, JSON. Space is allocated ahead of what is written, so that a full disk cannot
-keep an exit record from being saved: new attempts are refused long before the reserve is used up. A batch of
-records costs one fdatasync. The file is rewritten when most of it is history.
+One file of records: length, crc32, JSON. Space is allocated ahead of what is written, so that a full disk
+cannot keep an exit record from being saved: new attempts are refused long before the reserve is used up. A
+batch of records costs one fdatasync. The file is rewritten when most of it is history.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 _HEADER: Final = struct.Struct("<II")
 CHUNK: Final = 1 << 20
@@ -60,7 +62,7 @@ class Journal:
             yield json.loads(body)
             start += _HEADER.size + length
 
-    def rewrite(self, records: Iterable[Record]) -> None:
+    def rewrite(self, records: Iterable[str]) -> None:
         """Replace the file by one with only these records, durably.
 
         Raises:
@@ -91,12 +93,12 @@ class Journal:
         """Go on with a file that was open before a re-exec."""
         self._fd, self._end, self._allocated = fd, end, os.fstat(fd).st_size
 
-    def append(self, record: Record) -> None:
-        """Make a record durable with the next `sync`."""
+    def append(self, record: str) -> None:
+        """Make a record, given as JSON, durable with the next `sync`."""
         self._pending.append(_encoded(record))
         self._urgent = True
 
-    def note(self, record: Record) -> None:
+    def note(self, record: str) -> None:
         """Write a record with the next `sync` that has something to make durable: losing it does no harm."""
         self._pending.append(_encoded(record))
 
@@ -141,8 +143,8 @@ class Journal:
         self._allocated = target
 
 
-def _encoded(record: Record) -> bytes:
-    body = json.dumps(record, separators=(",", ":")).encode()
+def _encoded(record: str) -> bytes:
+    body = record.encode()
     return _HEADER.pack(len(body), zlib.crc32(body)) + body
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import select
-import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tenure_worker_agent.warden.protocol import Decoder, Message, encode
+from tenure_worker_agent.warden.protocol import Decoder, Message, framed
+
+if TYPE_CHECKING:
+    import socket
 
 RECEIVE: Final = 256 << 10
 CONGESTED: Final = 1 << 20
@@ -42,9 +44,9 @@ class Link:
             return None
         return list(self._decoder.feed(data)) if data else None
 
-    def send(self, events: list[Message]) -> None:
+    def send(self, events: list[str]) -> None:
         """Send now what the socket takes and the rest later."""
-        data = encode(events)
+        data = framed(events)
         if not self._unsent:
             sent = self._try(data)
             if sent == len(data):

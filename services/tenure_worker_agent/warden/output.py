@@ -1,22 +1,25 @@
 """How does output get from the tasks' pipes to their spools without costing much?
 
-Pipes have an epoll of their own, nested in the warden's. Large blocks are read at once; when only little came,
-the pipes rest for two milliseconds, so that a task that writes line by line costs a few hundred wake-ups a second
-and not one per line. Control and exits never wait for that.
+Pipes have an epoll of their own, nested in the warden's. Large blocks are read at once; when only little
+came, the pipes rest for two milliseconds, so that a task that writes line by line costs a few hundred wake-
+ups a second and not one per line. Control and exits never wait for that.
 """
 
 from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tenure_worker_agent.warden import orders
-from tenure_worker_agent.warden.attempt import Attempt
 from tenure_worker_agent.warden.clock import boottime
-from tenure_worker_agent.warden.host import Host
 from tenure_worker_agent.warden.starter import widen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tenure_worker_agent.warden.attempt import Attempt
+    from tenure_worker_agent.warden.host import Host
 
 BLOCK_SIZE: Final = 256 << 10
 WIDEN_ABOVE: Final = 32 << 10

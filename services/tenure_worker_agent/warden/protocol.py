@@ -1,9 +1,9 @@
 """How do the agent and its warden talk?
 
-Over one Unix stream socket that the warden makes before it starts the agent. A message is its length (uint32,
-little-endian) and a JSON array of objects, so that many commands or events cost one write. Nothing is answered in
-order: every event says by itself what it is about, and a fence names the attempt. After a restart of either side
-the agent asks for a `list`; nothing else needs to be remembered.
+Over one Unix stream socket that the warden makes before it starts the agent. A message is its length
+(uint32, little-endian) and a JSON array of objects, so that many commands or events cost one write. Nothing
+is answered in order: every event says by itself what it is about, and a fence names the attempt. After a
+restart of either side the agent asks for a `list`; nothing else needs to be remembered.
 
 Commands, by their "do":
 
@@ -12,7 +12,7 @@ Commands, by their "do":
 | list | | one `snapshot` event |
 | start | an order, see `orders.Order` | journaled, then exec'd at most once per fence; else `refused` |
 | stop | fence, note | TERM to the process group, KILL to the whole tree after the order's grace |
-| extend | deadlines: {fence: [term at, kill at]} | moves the deadlines of exclusive attempts, CLOCK_BOOTTIME seconds |
+| extend | deadlines: {fence: [term at, kill at]} | moves exclusive deadlines, CLOCK_BOOTTIME seconds |
 | acked | positions: {fence: spool bytes} | the relay has everything before these positions on its disk |
 | accept | fences | the scheduler has the results; `snapshot` says so from now on |
 | forget | fences | exit record and spool are needed no more |
@@ -23,9 +23,12 @@ Events, by their "is":
 
 | is | fields |
 |---|---|
-| snapshot | instance, boot_id, reduced: [sentence], attempts: [{fence, pid, ticks, at, note}], queued: [fence], exits: [record with `accepted`], spools: {fence: [first position, end position]} |
+| snapshot | instance, boot_id, reduced: [sentence], queued: [fence], and the three below |
+| | attempts: [{fence, pid, ticks, at, note}] |
+| | exits: [{accepted, record}] |
+| | spools: {fence: [first position, end position]} |
 | started | fence, pid, ticks (start time of the process in clock ticks), at (wall clock ns) |
-| refused | fence, kind (duplicate, late, stopping, stopped, disk, malformed), message: nothing was started |
+| refused | fence, kind (duplicate, late, stopping, stopped, disk, malformed), message: it does not run |
 | exited | record: see `records.exit_record` |
 | progress | spools: {fence: [first position, end position]}: the spool holds the bytes between them |
 | stopping | the warden was told to end: attempts are being stopped |
@@ -35,8 +38,10 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 Message = dict[str, Any]
 
@@ -48,9 +53,17 @@ class ProtocolError(ValueError):
     """The peer sent something that is not a message."""
 
 
+to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def encode(messages: Sequence[Message]) -> bytes:
     """One message on the wire."""
-    body = json.dumps(messages, separators=(",", ":")).encode()
+    return framed(map(to_json, messages))
+
+
+def framed(texts: Iterable[str]) -> bytes:
+    """One message on the wire, of objects that are JSON already."""
+    body = f"[{','.join(texts)}]".encode()
     return _LENGTH.pack(len(body)) + body
 
 

@@ -1,8 +1,8 @@
 """What became of the attempts of a former warden with this state directory?
 
-Their processes are killed, whatever became of them: by control group, by boot id, pid and start time, and by their
-TENURE_FENCE. Each attempt without an exit record gets one that says LOST and why. Nobody can know how their output
-would have ended, so those records have no final offsets.
+Their processes are killed, whatever became of them: by control group, by boot id, pid and start time, and by
+their TENURE_FENCE. Each attempt without an exit record gets one that says LOST and why. Nobody can know how
+their output would have ended, so those records have no final offsets.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ import contextlib
 import os
 import signal
 import time
+from typing import TYPE_CHECKING
 
-from tenure_worker_agent.warden.host import Host
 from tenure_worker_agent.warden.identity import kill_if_same, start_ticks
+from tenure_worker_agent.warden.protocol import to_json
 from tenure_worker_agent.warden.records import Ledger, exit_record
 from tenure_worker_agent.warden.segments import listed
 from tenure_worker_agent.warden.spool import left_behind
 from tenure_worker_agent.warden.tree import carries, descendants
+
+if TYPE_CHECKING:
+    from tenure_worker_agent.warden.host import Host
 
 WARDEN_DIED = "WARDEN_DIED"
 HOST_REBOOTED = "HOST_REBOOTED"
@@ -27,7 +31,7 @@ def kill_leftovers(ledger: Ledger, boot_id: str) -> int:
     """Kill the processes of attempts without an exit, if this is still the same boot; returns how many."""
     if ledger.boot_id != boot_id:
         return 0
-    open_ = {fence: known for fence, known in ledger.attempts.items() if known.exit is None}
+    open_ = {fence: known for fence, known in ledger.attempts.items() if not known.exit}
     killed = 0
     for known in open_.values():
         if known.pid and start_ticks(known.pid) == known.ticks:
@@ -59,15 +63,17 @@ def recover(host: Host) -> None:
     kill_leftovers(ledger, host.boot_id)
     evidence = WARDEN_DIED if ledger.boot_id == host.boot_id else HOST_REBOOTED
     for fence, known in ledger.attempts.items():
-        if known.exit is None:
-            known.exit = exit_record(
-                fence,
-                "lost",
-                evidence=evidence,
-                pid=known.pid,
-                started=known.at,
-                ended=time.time_ns(),
-                note=known.note,
+        if not known.exit:
+            known.exit = to_json(
+                exit_record(
+                    fence,
+                    "lost",
+                    evidence=evidence,
+                    pid=known.pid,
+                    started=known.at,
+                    ended=time.time_ns(),
+                    note=known.note,
+                )
             )
     ledger.instance, ledger.boot_id = host.instance, host.boot_id
     _take_over_spools(host)

@@ -7,15 +7,17 @@ import heapq
 import os
 import signal
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tenure_worker_agent.warden.attempt import LINGER, Attempt
 from tenure_worker_agent.warden.clock import boottime
-from tenure_worker_agent.warden.host import Host
-from tenure_worker_agent.warden.output import Output
 from tenure_worker_agent.warden.directories import remover
+from tenure_worker_agent.warden.output import Output
 from tenure_worker_agent.warden.spawn import SpawnError, spawn
 from tenure_worker_agent.warden.tree import kill_tree, orphans
+
+if TYPE_CHECKING:
+    from tenure_worker_agent.warden.host import Host
 
 SLACK: Final = 0.1
 """Seconds by which an exclusive attempt is killed before its deadline: the kernel's part of the work."""
@@ -196,14 +198,12 @@ class Runner:
         self.output.close_stdin(attempt)
         oom = bool(attempt.leaf and attempt.leaf.limited and host.groups.oom_kills(attempt.leaf))
         record = attempt.ended(attempt.spool.finish(), oom)
-        host.ledger.apply(["X", record])
-        host.journal.append(["X", record])
-        host.events.append({"is": "exited", "record": record})
+        host.tell_exit(record)
         del self.attempts[attempt.fence]
         self._dying.append(attempt)
 
     def tidy(self) -> None:
-        """Give control groups and directories back; after the exits were told, since nobody waits for this."""
+        """Give control groups and directories back, after the exits were told: nobody waits for this."""
         still: list[Attempt] = []
         for attempt in self._dying:
             leaf = attempt.leaf
@@ -211,7 +211,7 @@ class Runner:
                 self._host.groups.kill(leaf)
                 still.append(attempt)
                 continue
-            if left := self._host.workplaces.discard(attempt.fence):
+            if left := self._host.workplaces.discard(attempt.place, reuse=leaf is not None):
                 self._trash.append(left)
         self._dying = still
         if self._trash and not self._helpers:

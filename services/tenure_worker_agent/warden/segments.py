@@ -1,16 +1,18 @@
 """Which files hold which part of an attempt's output?
 
-A spool is a chain of files, usually one. A file's name says where it begins: `<fence>@<position>@<number>@<stdout>
-@<stderr>@<records>`: position in the attempt's stream of frames, number of its first frame, and the offset of each
-channel there. So the oldest output can be dropped by unlinking, and whoever finds only the later files knows
-exactly what is missing.
+A spool is a chain of files, usually one. A file's name says where it begins, in six parts with @ between
+them: fence, position in the attempt's stream of frames, number of its first frame, and the offset of each
+channel there. So the oldest output can be dropped by unlinking, and whoever finds only the later files
+knows exactly what is missing.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SEPARATOR: Final = "@"
 

@@ -1,9 +1,9 @@
 """How does a task's output reach the disk, and what happens when there is no room for it?
 
 Frames go to the spool in arrival order as they are read; the file is created at the first byte. Nothing is
-silent: what is dropped at a limit leaves with whole segments, whose successors' names say what is missing, and
-what could not be written for want of disk space becomes a gap frame as soon as there is room again, at the latest
-in the exit record.
+silent: what is dropped at a limit leaves with whole segments, whose successors' names say what is missing,
+and what could not be written for want of disk space becomes a gap frame as soon as there is room again, at
+the latest in the exit record.
 """
 
 from __future__ import annotations
@@ -149,9 +149,9 @@ class Spool:
 
     def _write(self, header: bytes, payload: memoryview | bytes) -> bool:
         size = len(header) + len(payload)
-        if self._fd < 0 or self.end - self._kept[-1].position + size > self._segment_size:
-            if not self._rotate():
-                return False
+        full = self._fd < 0 or self.end - self._kept[-1].position + size > self._segment_size
+        if full and not self._rotate():
+            return False
         try:
             written = os.writev(self._fd, (header, payload)) if payload else os.write(self._fd, header)
         except OSError as error:

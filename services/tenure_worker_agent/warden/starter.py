@@ -1,7 +1,7 @@
 """How does an order become a running process, at most once?
 
-Admit, journal the intent, sync, and only then exec: a crash in between leaves an intent without a process, which
-is reported lost and never started again.
+Admit, journal the intent, sync, and only then exec: a crash in between leaves an intent without a process,
+which is reported lost and never started again.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import fcntl
 import os
 import time
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tenure_core.frames import RECORDS, STDERR, STDOUT
 from tenure_worker_agent.warden.attempt import Attempt
 from tenure_worker_agent.warden.clock import boottime
-from tenure_worker_agent.warden.host import Host
 from tenure_worker_agent.warden.identity import start_ticks
-from tenure_worker_agent.warden.orders import Order
 from tenure_worker_agent.warden.records import exit_record
 from tenure_worker_agent.warden.spawn import KINDS, OTHER, SpawnError, check_directory, find_program, spawn
+
+if TYPE_CHECKING:
+    from tenure_worker_agent.warden.host import Host
+    from tenure_worker_agent.warden.orders import Order
 
 BATCH: Final = 24
 """Orders that are started before the loop looks at everything else again."""
@@ -64,16 +66,14 @@ class Starter:
             if self._waiting.get(order.fence) is not order:
                 continue
             fence = order.fence
-            if fence in host.ledger.attempts or fence in host.ledger.forgotten:
+            if host.ledger.knows(fence):
                 self._refuse(order, "duplicate", "this fence was started before")
             elif self.closed:
                 self._refuse(order, "stopping", "the worker is shutting down")
             elif not host.journal.has_room(running + len(self._admitted)):
                 self._refuse(order, "disk", "the disk has no room for the journal")
             else:
-                record = ["I", fence, order.note]
-                host.ledger.apply(record)
-                host.journal.append(record)
+                host.journal.append(host.ledger.intend(fence, order.note))
                 self._admitted.append(order)
 
     @property
@@ -98,14 +98,12 @@ class Starter:
         return started
 
     def _strike(self, fence: str) -> None:
-        record = ["F", fence]
-        self._host.ledger.apply(record)
-        self._host.journal.note(record)
+        self._host.journal.note(self._host.ledger.forget(fence))
 
     def _refuse(self, order: Order, kind: str, message: str) -> None:
         if kind != "stopped":
             self._waiting.pop(order.fence, None)
-        self._host.events.append({"is": "refused", "fence": order.fence, "kind": kind, "message": message})
+        self._host.tell({"is": "refused", "fence": order.fence, "kind": kind, "message": message})
 
     def _start(self, order: Order) -> Attempt | None:
         attempt = Attempt(order, self._host.new_spool(order.fence, order.log_cap))
@@ -119,24 +117,17 @@ class Starter:
             for fd in ends:
                 os.close(fd)
         self._host.die_at("started")
-        record = ["S", order.fence, attempt.pid, attempt.ticks, attempt.started_ns]
-        self._host.ledger.apply(record)
-        self._host.journal.note(record)
-        self._host.events.append(
-            {
-                "is": "started",
-                "fence": order.fence,
-                "pid": attempt.pid,
-                "ticks": attempt.ticks,
-                "at": attempt.started_ns,
-            }
+        host, fence = self._host, order.fence
+        host.journal.note(host.ledger.started(fence, attempt.pid, attempt.ticks, attempt.started_ns))
+        host.events.append(
+            f'{{"is":"started","fence":"{fence}","pid":{attempt.pid},"ticks":{attempt.ticks},"at":{attempt.started_ns}}}'
         )
         return attempt
 
     def _launch(self, attempt: Attempt, ends: list[int]) -> None:
         """Make directory, pipes and group, and exec. `ends` collects what the child alone keeps."""
         host, order = self._host, attempt.order
-        place = host.workplaces.make(order.fence)
+        attempt.place = place = host.workplaces.make()
         cwd = order.cwd or place
         if order.cwd:
             check_directory(cwd)
@@ -190,7 +181,8 @@ class Starter:
         if attempt.leaf is not None:
             with contextlib.suppress(OSError):
                 host.groups.give_back(attempt.leaf)
-        host.workplaces.discard(fence)
+        if attempt.place:
+            host.workplaces.discard(attempt.place, reuse=True)
         host.spools.pop(fence, None)
         kind = error.kind if isinstance(error, SpawnError) else KINDS.get(error.errno or 0, OTHER)
         record = exit_record(
@@ -203,9 +195,7 @@ class Starter:
             offsets=[0, 0, 0],
             note=attempt.order.note,
         )
-        host.ledger.apply(["X", record])
-        host.journal.append(["X", record])
-        host.events.append({"is": "exited", "record": record})
+        host.tell_exit(record)
 
 
 def widen(fd: int) -> None:

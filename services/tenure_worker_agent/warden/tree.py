@@ -11,9 +11,12 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING
 
 from tenure_worker_agent.warden.identity import parent_and_session
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
 
 _PR_SET_CHILD_SUBREAPER = 36
 ROUNDS = 32

@@ -1,7 +1,7 @@
 """In which order does a warden do everything?
 
-One loop. A turn takes in what happened (commands, output, exits, timers), writes the intents and exits of the turn
-to the journal with one fdatasync, and only then starts processes and tells the agent.
+One loop. A turn takes in what happened (commands, output, exits, timers), writes the intents and exits of the
+turn to the journal with one fdatasync, and only then starts processes and tells the agent.
 """
 
 from __future__ import annotations
@@ -9,23 +9,26 @@ from __future__ import annotations
 import base64
 import select
 import signal
-import socket
-from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tenure_worker_agent.warden.clock import boottime
-from tenure_worker_agent.warden.host import Host
 from tenure_worker_agent.warden.link import Link
 from tenure_worker_agent.warden.orders import Order
-from tenure_worker_agent.warden.protocol import Message, ProtocolError
-from tenure_worker_agent.warden.runner import Runner
-from tenure_worker_agent.warden.signals import Signals
+from tenure_worker_agent.warden.protocol import Message, ProtocolError, to_json
 from tenure_worker_agent.warden.spawn import SpawnError
-from tenure_worker_agent.warden.starter import Starter
 from tenure_worker_agent.warden.supervisor import CONFIGURATION, Supervisor
 
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from tenure_worker_agent.warden.host import Host
+    from tenure_worker_agent.warden.runner import Runner
+    from tenure_worker_agent.warden.signals import Signals
+    from tenure_worker_agent.warden.starter import Starter
+
 POLL: Final = 0.25
-"""Longest sleep while exclusive attempts run: epoll's clock stands still during a suspend, CLOCK_BOOTTIME does not."""
+"""Longest sleep while exclusive attempts run: epoll's clock stands still during a suspend."""
 TELL_EVERY: Final = 0.02
 AGENT_PATIENCE: Final = 10.0
 OK: Final = 0
@@ -140,32 +143,41 @@ class Warden:
         now = boottime()
         if output.changed and now - self._told_at >= TELL_EVERY:
             spans = {fence: host.spools[fence].span for fence in output.changed if fence in host.spools}
-            host.events.insert(0, {"is": "progress", "spools": spans})
+            host.events.insert(0, to_json({"is": "progress", "spools": spans}))
             output.changed.clear()
             self._told_at = now
         if host.events:
             link.send(host.events)
             host.events = []
 
-    def _snapshot(self) -> Message:
+    def _snapshot(self) -> str:
         host = self._host
-        return {
-            "is": "snapshot",
-            "instance": host.instance,
-            "boot_id": host.boot_id,
-            "reduced": host.groups.reduced,
-            "queued": self._starter.waiting,
-            "attempts": [
-                {"fence": a.fence, "pid": a.pid, "ticks": a.ticks, "at": a.started_ns, "note": a.order.note}
-                for a in self._runner.attempts.values()
-            ],
-            "exits": [
-                {**known.exit, "accepted": known.accepted}
-                for known in host.ledger.attempts.values()
-                if known.exit is not None
-            ],
-            "spools": {fence: spool.span for fence, spool in host.spools.items()},
-        }
+        exits = [
+            f'{{"accepted":{to_json(known.accepted)},"record":{known.exit}}}'
+            for known in host.ledger.attempts.values()
+            if known.exit
+        ]
+        rest = to_json(
+            {
+                "is": "snapshot",
+                "instance": host.instance,
+                "boot_id": host.boot_id,
+                "reduced": host.groups.reduced,
+                "queued": self._starter.waiting,
+                "attempts": [
+                    {
+                        "fence": a.fence,
+                        "pid": a.pid,
+                        "ticks": a.ticks,
+                        "at": a.started_ns,
+                        "note": a.order.note,
+                    }
+                    for a in self._runner.attempts.values()
+                ],
+                "spools": {fence: spool.span for fence, spool in host.spools.items()},
+            }
+        )
+        return f'{rest[:-1]},"exits":[{",".join(exits)}]}}'
 
     def _on_link(self, mask: int) -> None:
         assert self._link is not None
@@ -196,7 +208,7 @@ class Warden:
             order = Order.parse(message)
         except (KeyError, TypeError, ValueError) as error:
             refusal = {"fence": message.get("fence", ""), "kind": "malformed", "message": str(error)}
-            self._host.events.append({"is": "refused", **refusal})
+            self._host.tell({"is": "refused", **refusal})
             return
         self._starter.put(order)
 
@@ -233,18 +245,18 @@ class Warden:
                 self._runner.output.changed[spool.fence] = None
 
     def _accept(self, message: Message) -> None:
-        self._record("A", message["fences"])
+        host = self._host
+        for fence in message["fences"]:
+            host.journal.note(host.ledger.accept(fence))
 
     def _forget(self, message: Message) -> None:
+        host = self._host
         for fence in message["fences"]:
-            if fence not in self._runner.attempts and (spool := self._host.spools.pop(fence, None)):
+            if fence in self._runner.attempts:
+                continue
+            if spool := host.spools.pop(fence, None):
                 spool.delete()
-        self._record("F", [fence for fence in message["fences"] if fence not in self._runner.attempts])
-
-    def _record(self, kind: str, fences: list[str]) -> None:
-        for fence in fences:
-            self._host.ledger.apply([kind, fence])
-            self._host.journal.note([kind, fence])
+            host.journal.note(host.ledger.forget(fence))
 
     def _stdin(self, message: Message) -> None:
         attempt = self._runner.attempts.get(message["fence"])
@@ -295,7 +307,7 @@ class Warden:
             grace = attempt.order.grace if self._stopping == 1 else 0.0
             self._runner.stop(attempt, "shutdown", grace)
         if self._stopping == 1:
-            self._host.events.append({"is": "stopping"})
+            self._host.tell({"is": "stopping"})
 
     def _wind_down(self) -> None:
         if not self._runner.idle or self._starter.pending or self._host.events:
