@@ -163,7 +163,7 @@ class Shell:
             self._loop.call_soon(self._turn)
 
     async def ask(self, event_of: Callable[[int], e.Event], remaining: float | None) -> Any:
-        """Hand in a request and wait for the core's answer, committed; `remaining`: seconds the caller has."""
+        """Hand in a request and wait for the core's answer; `remaining`: seconds that the caller has."""
         self.check_open()
         self._ticket += 1
         ticket = self._ticket
@@ -205,8 +205,8 @@ class Shell:
 
     async def applied(self) -> None:
         """Return when the core has seen everything that was posted up to now."""
-        while self._turning and not self.over.done():
-            await asyncio.sleep(0)
+        if self._turning:
+            await asyncio.sleep(0)  # The turn was scheduled before this task's next step.
 
     def check_open(self) -> None:
         """Raise Unavailable when this leadership is over."""
@@ -226,7 +226,7 @@ class Shell:
         events, self._inbox = self._inbox, []
         try:
             commands = self.core.apply(events, clock())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (half a change may be in memory: all of it is dropped)
             _log.error("the core failed; its memory is dropped", exc_info=error, events=repr(events)[:2000])
             self.end("an internal error")
             return
@@ -282,7 +282,7 @@ class Shell:
             self._committing = self._loop.create_task(self._commit(), name="commits")
 
     def _work(self) -> bool:
-        """Whether a commit is needed: something is dirty, or somebody waits for a proof that we still lead."""
+        """Whether a commit is needed: something is dirty, or somebody waits for proof that we lead."""
         return bool(
             self.core.dirty_marked > self.core.dirty_taken
             or self._registrations
@@ -302,7 +302,7 @@ class Shell:
                     self.end(outcome.reason)
                     return
                 self._finish(sealed, outcome, proved_at)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (what was committed is unknown: the memory is dropped)
             _log.error("a commit failed", exc_info=error)
             self.end("an internal error")
         finally:

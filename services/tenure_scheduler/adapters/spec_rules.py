@@ -12,7 +12,6 @@ from typing import Any, Final
 from google.protobuf.descriptor import FieldDescriptor
 
 from tenure.v1 import task_spec_pb2 as spec_pb
-from tenure_core.echo import EchoSyntaxError, parse
 from tenure_core.errors import Violation
 from tenure_runtime.rpc.rules import Found, Path, Resolve, Rule, Test, told
 from tenure_runtime.rpc.validation import (
@@ -92,6 +91,8 @@ def _call(body: Any) -> Iterator[tuple[str, str]]:
 
 
 def _echo(script: str) -> Iterator[tuple[str, str]]:
+    from tenure_core.echo import EchoSyntaxError, parse
+
     try:
         parse(script)
     except EchoSyntaxError as error:
@@ -219,7 +220,7 @@ SPEC_RULES: Final[Rules] = {
 def task_spec() -> Rule:
     """The rule for a field of type TaskSpec: its table, its size, and a memory of specs found valid.
 
-    Batches repeat specs; the bytes of those that passed are remembered, so that a repeated one costs a look-up.
+    Batches repeat specs: the bytes of those that passed are remembered, a repeated one costs a look-up.
     """
     valid: set[bytes] = set()
 
@@ -233,9 +234,8 @@ def task_spec() -> Rule:
                 return
             before = len(found)
             if len(data) > SPEC_BYTES:
-                found.append(
-                    Violation(told(path), f"has {len(data)} bytes, at most {SPEC_BYTES} are allowed")
-                )
+                sentence = f"has {len(data)} bytes, at most {SPEC_BYTES} are allowed"
+                found.append(Violation(told(path), sentence))
             inner(value, path, found)
             if len(found) == before and len(data) <= 1024:
                 if len(valid) >= _REMEMBERED:

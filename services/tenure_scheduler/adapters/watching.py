@@ -108,7 +108,7 @@ async def _state(reign: Reign, watcher: Watcher, tasks: list[Task], token: str) 
 
 
 async def _changes(reign: Reign, watcher: Watcher, base: int) -> AsyncIterator[bytes]:
-    """What is committed from now on. A message that leaves part of the news for the next one keeps the old token."""
+    """What is committed from now on; a message that leaves news for the next one keeps the old token."""
     while True:
         await watcher.news()
         revision = reign.watchers.revision
