@@ -8,6 +8,7 @@ import socket
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
+from tenure_log_relay.adapters.allocator import keep_buffers
 from tenure_log_relay.adapters.data_dir import DataDir
 from tenure_log_relay.adapters.rules import validator
 from tenure_log_relay.adapters.storage.log import StorageLimits
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a log relay until a signal."""
+    keep_buffers()
     run(
         PROGRAM,
         serve,

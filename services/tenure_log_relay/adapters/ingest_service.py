@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tenure.dispatch.v1.log_ingest_service_pb2 import PushAck, PushChunk, PushRequest, PushResponse
+from tenure.dispatch.v1.log_ingest_service_pb2 import PushAck, PushResponse
 from tenure_core.errors import InvalidArgument, Violation
 from tenure_core.fence import Fence, MalformedFence
 from tenure_core.frames import DamagedFrame
+from tenure_log_relay.adapters.push_request import Push as PushMessage
 from tenure_log_relay.adapters.storage.records import State
 from tenure_log_relay.domain.ingest import UnknownChannel
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tenure_log_relay.adapters.log_states import LogStates
+    from tenure_log_relay.adapters.push_request import Chunk
     from tenure_log_relay.adapters.storage.attempt import AttemptLog
     from tenure_log_relay.adapters.storage.log import SegmentLog
     from tenure_runtime.rpc.call import Call
@@ -42,7 +44,7 @@ class LogIngest:
         self._log = log
         self._states = states
 
-    async def Push(self, requests: AsyncIterator[PushRequest], call: Call) -> AsyncIterator[PushResponse]:  # noqa: N802
+    async def Push(self, requests: AsyncIterator[PushMessage], call: Call) -> AsyncIterator[PushResponse]:  # noqa: N802
         """Take frames as long as the agent sends them; an ack follows each request once it is on disk."""
         pushed: asyncio.Queue[_Pushed | BaseException | None] = asyncio.Queue()
         taking = asyncio.create_task(self._take_all(requests, pushed), name="take pushes")
@@ -57,7 +59,9 @@ class LogIngest:
         finally:
             taking.cancel()
 
-    async def _take_all(self, requests: AsyncIterator[PushRequest], pushed: asyncio.Queue[Any]) -> None:
+    Push.request_type = PushMessage  # type: ignore[attr-defined]
+
+    async def _take_all(self, requests: AsyncIterator[PushMessage], pushed: asyncio.Queue[Any]) -> None:
         try:
             async for request in requests:
                 await self._log.room()
@@ -67,20 +71,20 @@ class LogIngest:
         else:
             pushed.put_nowait(None)
 
-    def _take(self, request: PushRequest) -> _Pushed:
+    def _take(self, request: PushMessage) -> _Pushed:
         attempts: dict[str, str] = {}
         for chunk in request.chunks:
             refused = self._take_chunk(chunk)
             attempts[chunk.fence] = refused or attempts.get(chunk.fence, "")
         return _Pushed(self._log.settled(), attempts)
 
-    def _take_chunk(self, chunk: PushChunk) -> str:
+    def _take_chunk(self, chunk: Chunk) -> str:
         """Take one attempt's frames; the reason when some were refused."""
         try:
             fence = Fence.parse(chunk.fence)
         except MalformedFence as error:
             raise InvalidArgument(violations=(Violation("chunks.fence", str(error)),)) from None
-        frames, final = chunk.frames, chunk.final_frames if chunk.HasField("final_frames") else None
+        frames, final = chunk.frames, chunk.final_frames
         attempt = self._log.attempts.get(chunk.fence)
         if attempt is None:
             if not frames:
@@ -92,7 +96,7 @@ class LogIngest:
         self._finish(attempt, final)
         return refused
 
-    def _push(self, attempt: AttemptLog, frames: bytes) -> str:
+    def _push(self, attempt: AttemptLog, frames: memoryview) -> str:
         try:
             return NOT_THE_NEXT if self._log.push(attempt, frames).behind else ""
         except (DamagedFrame, UnknownChannel) as error:

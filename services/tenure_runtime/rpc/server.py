@@ -10,7 +10,8 @@
 An implementation has methods named like the RPCs. `async def GetTask(self, request, call) -> Response`
 answers once; `async def WatchTasks(self, request, call)` with `yield` answers with a stream; where the
 caller streams, `request` is an async iterator of messages. `call` is a `tenure_runtime.rpc.call.Call`.
-Errors are raised as `tenure_core.errors`.
+Errors are raised as `tenure_core.errors`. A method with an attribute `request_type` gets its requests from
+that class's `FromString` instead of the generated one's, unvalidated: for paths where copies count.
 
 Health, reflection and channelz come with every server.
 """
@@ -141,13 +142,13 @@ class Server:
                 raise UndeclaredMethod(f"{name} is neither implemented nor explained")
             function = _unimplemented(sentence, stream=rpc.server_streaming)
             rules = None
-        request: type[Message] = message_factory.GetMessageClass(rpc.input_type)
+        own_type = getattr(function, "request_type", None)
         return Method(
             name=name,
-            request=request,
+            request=own_type or message_factory.GetMessageClass(rpc.input_type),
             permission=permission,
             implementation=function,
-            check=None if rules is None else rules.check_of(rpc.input_type),
+            check=None if rules is None or own_type is not None else rules.check_of(rpc.input_type),
             max_bytes=size,
         )
 

@@ -130,7 +130,7 @@ class SegmentLog:
         """Wait until the disk has caught up enough to take more."""
         await self._room.wait()
 
-    def push(self, attempt: AttemptLog, frames: bytes) -> Offered:
+    def push(self, attempt: AttemptLog, frames: bytes | memoryview) -> Offered:
         """Take what is new in `frames`; it is on disk when the `settled` of this moment completes.
 
         Raises DamagedFrame or UnknownChannel, with nothing taken.
