@@ -4,7 +4,7 @@
 
 Each server runs in a process of its own, with the real GetTask messages. CPU time of the server process per
 call is what counts: it depends least on what else the machine does. Rounds alternate between the servers and
-the least disturbed one is printed; `validate_spec_us` is the time to validate a typical task, without a network.
+the least disturbed one is printed; `validate_spec_us` times the validation of a typical task alone.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Plain data: importing this loads neither gRPC nor anything else that a small pro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path  # noqa: TC003  (annotations are resolved at run time)
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tenure_runtime.config_values import AtLeast, AtMost, Seconds

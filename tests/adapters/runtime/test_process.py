@@ -155,3 +155,15 @@ def test_a_stopped_process_notices_its_stall() -> None:
             break
     process.terminate()
     assert finish(process)[0] == 0
+
+
+def test_a_log_that_nobody_reads_any_more_fails_nothing() -> None:
+    process = start()
+    wait_until_ready(process)
+    assert process.stderr is not None
+    process.stderr.close()
+    process.terminate()
+    assert process.stdout is not None
+    with process.stdout as out:
+        assert out.read().splitlines() == ["serving ends", "store closed"]
+    assert process.wait(20) == 0
