@@ -12,7 +12,13 @@ import contextlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tenure_runtime.etcd.commit_request import Term
-from tenure_runtime.etcd.errors import EtcdError, EtcdLeaseNotFound, EtcdUnavailable, EtcdUnknownOutcome
+from tenure_runtime.etcd.errors import (
+    EtcdError,
+    EtcdLeaseNotFound,
+    EtcdNoSpace,
+    EtcdUnavailable,
+    EtcdUnknownOutcome,
+)
 from tenure_runtime.etcd.incarnation import Foundation, lay_foundation
 from tenure_runtime.etcd.leadership import Clock, Leadership, boottime, margin_of
 from tenure_runtime.etcd.ops import get, modified_at, put, value_is
@@ -62,7 +68,7 @@ class Election:
                     return leadership
                 await self.vacancy()
                 pause = _PAUSE
-            except (EtcdUnavailable, EtcdUnknownOutcome):
+            except (EtcdUnavailable, EtcdUnknownOutcome, EtcdNoSpace):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 

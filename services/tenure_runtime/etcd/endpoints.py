@@ -157,11 +157,6 @@ class Endpoints:
         """What the end of a stream means; the streams that we use change nothing."""
         return self.failed(stream.link, stream.metadata, error, write=False)
 
-    def token_refused(self, stream: Stream) -> bool:
-        """A stream was refused for its token: is there a user, so that a new one may help?"""
-        self._token.discard(stream.metadata)
-        return self._token.renewable
-
     async def _authenticate(self) -> str:
         request = rpc.AuthenticateRequest(name=self._user, password=self._password or "")
         failure: EtcdError | None = None

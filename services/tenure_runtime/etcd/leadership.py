@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Clock: TypeAlias = Callable[[], float]
 
 _RETRY: Final = 0.1
+_LEAST_TIMEOUT: Final = 0.5
 _REVOKE_TIMEOUT: Final = 2.0
 
 
@@ -113,7 +114,9 @@ class Leadership:
         while (left := self.remaining()) > 0:
             sent_at, pause = self._clock(), interval
             try:
-                ttl = await self._client.lease_keepalive(self.lease.id, timeout=min(interval, left))
+                # Two attempts fit into an interval, so that a member that hangs costs one of several.
+                timeout = min(max(interval / 2, _LEAST_TIMEOUT), left)
+                ttl = await self._client.lease_keepalive(self.lease.id, timeout=timeout)
             except EtcdError:
                 pause = _RETRY
             else:

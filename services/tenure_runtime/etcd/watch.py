@@ -124,7 +124,7 @@ class PrefixWatch:
                 if response is EOF:
                     raise EtcdUnavailable(f"etcd at {stream.link.endpoint} ended the watch")
                 if response.canceled:
-                    raise self._canceled(stream, response)
+                    raise await self._canceled(stream, response)
                 gathered += events(response.events)
                 if response.fragment:
                     continue
@@ -156,7 +156,7 @@ class PrefixWatch:
         if response is EOF:
             raise EtcdUnavailable(f"etcd at {stream.link.endpoint} ended the watch")
         if response.canceled:
-            raise self._canceled(stream, response)
+            raise await self._canceled(stream, response)
         if response.header.revision < self.revision:
             await self._check_store_went_back()
 
@@ -166,13 +166,17 @@ class PrefixWatch:
         if now.revision < self.revision:
             raise EtcdFutureRevision(f"etcd is at revision {now.revision}, we have seen {self.revision}")
 
-    def _canceled(self, stream: Stream, response: Any) -> EtcdError:
+    async def _canceled(self, stream: Stream, response: Any) -> EtcdError:
+        """What etcd's refusal to go on with the watch means."""
         if response.compact_revision:
             return EtcdCompacted(revision=response.compact_revision)
         reason = refusal(response.cancel_reason)
-        if isinstance(reason, EtcdTokenExpired) and self._client.endpoints.token_refused(stream):
+        if isinstance(reason, EtcdAuthRefused):
+            # A watch with a forgotten token is refused like one that is not permitted. A read, which needs
+            # the same permission, tells them apart and gets a new token.
+            await self._client.count(self._prefix)
+            return EtcdUnavailable(str(reason))
+        if isinstance(reason, EtcdCompacted | EtcdFutureRevision):
             return reason
-        if isinstance(reason, EtcdCompacted | EtcdFutureRevision | EtcdAuthRefused):
-            return EtcdAuthRefused(str(reason)) if isinstance(reason, EtcdTokenExpired) else reason
         self._client.endpoints.leave(stream.link)
         return EtcdUnavailable(f"etcd cancelled the watch: {response.cancel_reason or 'it does not say why'}")

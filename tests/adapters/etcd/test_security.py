@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,16 +11,18 @@ import trustme
 
 from tenure_runtime.etcd.channel import Tls
 from tenure_runtime.etcd.client import EtcdClient
-from tenure_runtime.etcd.errors import EtcdAuthRefused, EtcdUnavailable
+from tenure_runtime.etcd.errors import EtcdAuthRefused, EtcdUnavailable, EtcdUnknownOutcome
 from tenure_runtime.etcd.stubs import auth, rpc
 from tenure_runtime.etcd.watch import Delta, PrefixWatch
 from tests.adapters.etcd.reaching import answers
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from pathlib import Path
 
     from tenure_runtime.etcd.keys import Keys
     from tests.support.etcd_server import EtcdServer, EtcdServers
+from tests.support.waiting import eventually
 
 AUTHORITY = trustme.CA()
 
@@ -115,29 +118,39 @@ async def test_a_user_is_let_in_where_he_may(guarded: EtcdServer, keys: Keys) ->
 
 
 async def test_a_forgotten_token_is_replaced(guarded: EtcdServer, keys: Keys) -> None:
-    """A restarted server knows no tokens: calls, renewals and watches go on all the same."""
+    """A restarted server knows no tokens: calls and renewals go on all the same."""
     async with EtcdClient([guarded.endpoint], user="tenure", password="s3cret") as client:
         lease = await client.lease_grant(60)
-        watch = PrefixWatch(client, keys.prefix)
-        changes = watch.changes()
-        await anext(changes)
         await client.put(keys.task("a"), b"1", lease=lease.id)
+        guarded.kill()
+        guarded.start()
+        await guarded.ready()
+        await eventually(lambda: taken(client.put(keys.task("a"), b"2", lease=lease.id)))
+        assert await client.lease_keepalive(lease.id) == 60
+
+
+async def test_a_watch_replaces_a_forgotten_token(guarded: EtcdServer, keys: Keys) -> None:
+    root = EtcdClient([guarded.endpoint], user="root", password="secret")
+    client = EtcdClient([guarded.endpoint], user="tenure", password="s3cret")
+    async with root, client, contextlib.aclosing(PrefixWatch(client, keys.prefix).changes()) as changes:
+        await anext(changes)
+        await root.put(keys.task("a"), b"1")
         assert isinstance(await anext(changes), Delta)
         guarded.kill()
         following = asyncio.ensure_future(anext(changes))
         guarded.start()
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    await client.put(keys.task("a"), b"2", lease=lease.id)
-                    break
-                except EtcdUnavailable:
-                    await asyncio.sleep(0.05)
-            change = await following
+        await eventually(lambda: taken(root.put(keys.task("a"), b"2")))
+        change = await asyncio.wait_for(following, 20)
         assert isinstance(change, Delta)
         assert change.events[0].value == b"2"
-        assert await client.lease_keepalive(lease.id) == 60
-        await changes.aclose()
+
+
+async def taken(call: Awaitable[object]) -> bool:
+    try:
+        await call
+    except (EtcdUnavailable, EtcdUnknownOutcome):
+        return False
+    return True
 
 
 async def test_a_watch_beyond_the_permission_is_refused(guarded: EtcdServer) -> None:
