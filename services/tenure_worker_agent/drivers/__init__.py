@@ -1,0 +1,1 @@
+"""How is each kind of task body run on a node?"""
