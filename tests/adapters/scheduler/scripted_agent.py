@@ -1,14 +1,14 @@
 """What does the scheduler do when an agent says exactly this?
 
-An agent without tasks, warden or disk: it speaks the session protocol over real gRPC and says what the test wants. In
-its automatic mode it reports every start as succeeded at once, batch by batch.
+An agent without tasks, warden or disk: it speaks the session protocol over real gRPC and says what the test
+wants. In its automatic mode it reports every start as succeeded at once, batch by batch.
 """
 
 import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import grpc
 import grpc.aio
@@ -17,6 +17,7 @@ from tenure.dispatch.v1 import worker_session_service_pb2 as pb
 from tenure.v1.task_pb2 import AttemptOutcome
 from tenure.v1.worker_admin_service_pb2 import Capacity
 from tenure_runtime.rpc.transport import create_channel
+from tests.support.waiting import eventually
 
 SESSION = "/tenure.dispatch.v1.WorkerSessionService/Session"
 BEAT = "/tenure.dispatch.v1.WorkerSessionService/Beat"
@@ -154,6 +155,17 @@ class ScriptedAgent:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await self.beat()
             await asyncio.sleep(self.welcome.ttl_ms / 4000)
+
+    # --- waiting ----------------------------------------------------------------------------------------------
+
+    async def until(self, condition: Callable[[], bool], within: float = 10.0) -> None:
+        """Wait until something is so."""
+        await eventually(condition, within=within, what=f"agent {self.name}")
+
+    async def started(self, count: int) -> list[str]:
+        """Wait for so many Starts; their fences."""
+        await self.until(lambda: len(self.starts) >= count)
+        return [start.fence for start in self.starts]
 
     # --- ending -----------------------------------------------------------------------------------------------
 
