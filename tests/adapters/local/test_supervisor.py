@@ -62,6 +62,7 @@ class Supervised:
         assert self.process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
+        self.process.stdout.read()
         self.process.wait(10)
         self.process.stdout.close()
 
@@ -115,16 +116,22 @@ async def test_a_paused_process_is_stopped_and_goes_on(supervised: Supervised) -
     await eventually(lambda: _letter(pid) != "T", within=5, what="it goes on")
 
 
-@pytest.mark.parametrize("victim", ["reaper", "supervisor"])
-async def test_nothing_is_left_when_one_of_the_two_is_killed(supervised: Supervised, victim: str) -> None:
+async def test_a_killed_supervisor_takes_all_along_and_begins_anew(supervised: Supervised) -> None:
     await supervised.running("node")
     await eventually(lambda: len(found_pids(supervised.folder / "node")) == 3, within=5, what="it is up")
     tree = {pid: start_ticks(pid) for pid in supervised.tree()}
-    target = supervised.process.pid if victim == "reaper" else supervised.tree()[0]
-    os.kill(target, signal.SIGKILL)
+    os.kill(supervised.tree()[0], signal.SIGKILL)
     await eventually(
         lambda: not [pid for pid, ticks in tree.items() if is_alive(pid, ticks)], within=10, what="all ended"
     )
+    assert await supervised.running("node")
+
+
+async def test_a_killed_reaper_changes_nothing(supervised: Supervised) -> None:
+    pid = await supervised.running("node")
+    supervised.process.kill()
+    supervised.process.wait()
+    assert await supervised.running("node") == pid
 
 
 async def test_etcd_comes_back_on_its_data(tmp_path: Path) -> None:

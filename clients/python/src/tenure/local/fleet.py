@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
+COMMAND_SECONDS: Final = 15.0
 
 
 class FleetError(TenureError):
@@ -73,11 +74,13 @@ class Fleet:
             agent_options=agent_options or {},
             relay_options=relay_options or {},
         )
-        self._temporary = data_dir is None
+        self.is_temporary = data_dir is None
+        """Whether the data folder is removed at the stop."""
         self._wanted_dir = data_dir
         self._report = report
         self._process: asyncio.subprocess.Process | None = None
         self._commands = asyncio.Lock()
+        self._command_id = 0
         self.plan = Plan("", ())
         """What the fleet consists of, once it is started."""
 
@@ -183,13 +186,17 @@ class Fleet:
     async def stop(self) -> None:
         """End every process of the fleet and everything that they started. Idempotent."""
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            if process.stdin is not None:
+        if process is not None:
+            if process.stdin is not None and process.stdout is not None:
                 process.stdin.close()
-            else:
+                # The end of the supervisor's output, and not the end of the reaper: that may have been
+                # killed.
+                while await process.stdout.read(65536):
+                    pass
+            elif process.returncode is None:
                 process.terminate()
             await process.wait()
-        if self._temporary and self.plan.data_dir:
+        if self.is_temporary and self.plan.data_dir:
             await asyncio.to_thread(shutil.rmtree, self.data_dir, ignore_errors=True)
 
     async def kill(self, name: str) -> None:
@@ -233,12 +240,24 @@ class Fleet:
         if process is None or process.stdin is None or process.stdout is None:
             raise FleetError("the fleet is not running under this program")
         async with self._commands:
-            process.stdin.write(json.dumps(command).encode() + b"\n")
-            line = await process.stdout.readline()
-        if not line:
-            raise FleetError(f"the supervisor of the fleet has ended. {self._complaint()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+            while True:
+                self._command_id += 1
+                request = {**command, "id": self._command_id}
+                try:
+                    return await asyncio.wait_for(self._ask(process, request), COMMAND_SECONDS)
+                except TimeoutError:
+                    # A supervisor that was killed has taken the command along; its successor has not seen it.
+                    continue
+
+    async def _ask(self, process: asyncio.subprocess.Process, request: dict[str, Any]) -> dict[str, Any]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        while line := await process.stdout.readline():
+            answer: dict[str, Any] = json.loads(line)
+            if answer.get("id") == request["id"]:
+                return answer
+        raise FleetError(f"the supervisor of the fleet has ended. {self._complaint()}")
 
     def _make_data_dir(self) -> Path:
         if self._wanted_dir is None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 DEFAULT_SCHEDULER_PORT: Final = 7420
 DEFAULT_RELAY_PORT: Final = 7430
 _MODULES: Final = {
-    SCHEDULER: "tenure_scheduler.main",
-    AGENT: "tenure_worker_agent.main",
-    RELAY: "tenure_log_relay.main",
+    SCHEDULER: "tenure_scheduler",
+    AGENT: "tenure_worker_agent",
+    RELAY: "tenure_log_relay",
 }
 
 

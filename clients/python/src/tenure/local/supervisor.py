@@ -5,7 +5,7 @@ longer when it happens again soon), writes each process's output to a file, and 
 order on SIGTERM or when its standard input ends. Standard library only: a process that uses gRPC must not
 fork.
 
-Lines of JSON on standard input are commands, answered by one line each on standard output:
+Lines of JSON on standard input are commands, answered by one line with the same "id" on standard output:
 {"do": "kill" | "kill_node" | "pause" | "resume" | "start" | "pids" | "stop", "name": "scheduler-1"}.
 Every child dies with this process (PR_SET_PDEATHSIG); orphans of theirs become ours and are ended at the
 stop.
@@ -26,7 +26,7 @@ from typing import IO, Any, Final
 
 from tenure.local.plan import AGENT, ETCD, STOP_ORDER, Part, Plan
 from tenure.local.prctl import adopt_orphans, die_with_parent
-from tenure.local.process_tree import connected_with, descendants, end_all, reap, send, start_ticks
+from tenure.local.process_tree import connected_with, descendants, end_all, is_alive, reap, send, start_ticks
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 2.0
@@ -88,7 +88,7 @@ class Child:
 
     def node(self) -> list[int]:
         """Every process of an agent's node, the warden first; of another part only itself."""
-        tree = [self.pid, *descendants(self.pid)] if self.pid else []
+        tree = [self.pid, *descendants(self.pid)] if self.pid and is_alive(self.pid) else []
         if self.part.kind == AGENT and self.part.state_dir:
             tree.extend(connected_with(Path(self.part.state_dir)))
         return list(dict.fromkeys(tree))
@@ -203,7 +203,7 @@ async def _listen(supervisor: Supervisor, stopping: asyncio.Event) -> None:
         command = json.loads(line)
         if command["do"] == "stop":
             break
-        print(json.dumps(supervisor.obey(command)), flush=True)
+        print(json.dumps({**supervisor.obey(command), "id": command.get("id")}), flush=True)
     stopping.set()
 
 

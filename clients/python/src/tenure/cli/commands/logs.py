@@ -1,0 +1,28 @@
+"""`tenure logs`: the output of a task."""
+
+from typing import Annotated
+
+import typer
+
+from tenure.cli import options as o
+
+
+def logs(
+    task_id: o.TaskId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the task has ended.")] = False,
+    attempt: Annotated[int, typer.Option("--attempt", min=0, help="Only this attempt; 0: all.")] = 0,
+    last: Annotated[
+        int | None, typer.Option("--last", "-n", min=0, metavar="N", help="Begin at the last N lines.")
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="The bytes as they came.")] = False,
+    as_json: o.Json = False,
+) -> None:
+    """Print the output of a task: its stdout to stdout, its stderr to stderr.
+
+    Without --raw, control characters that could play with your terminal are left out.
+    """
+    from tenure.cli.printing_logs import Wanted, print_logs
+    from tenure.cli.running import with_client
+
+    wanted = Wanted(follow=follow, attempt=attempt, last=last, raw=raw and not as_json, as_json=as_json)
+    with_client(lambda client: print_logs(client, task_id, wanted))
