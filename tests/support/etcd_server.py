@@ -119,6 +119,12 @@ class EtcdServer:
         """Freeze it (SIGSTOP): connections stay open, nothing is answered."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        wait_until(self._stopped, what=f"etcd {self.name} is frozen")
+
+    def _stopped(self) -> bool:
+        # The signal reaches threads that run on other processors a little later than kill() returns.
+        threads = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
 
     def resume(self) -> None:
         assert self._process is not None
