@@ -17,7 +17,7 @@ from tenure_log_relay.adapters.ingest_service import LogIngest
 from tenure_log_relay.adapters.log_service import Logs
 from tenure_log_relay.adapters.log_states import LogStates
 from tenure_log_relay.adapters.scheduler import SchedulerTasks
-from tenure_log_relay.adapters.storage import retention
+from tenure_log_relay.adapters.storage import retention, seal
 from tenure_log_relay.adapters.storage.log import SegmentLog, StorageLimits
 from tenure_log_relay.adapters.storage.restore import restore
 from tenure_runtime.logging_setup import get_logger
@@ -66,6 +66,7 @@ class Relay:
         process.spawn("commit batches", self.log.run())
         process.spawn("report log states", self.states.run())
         process.spawn("watch followed tasks", self.tasks.run())
+        process.spawn("index finished segments", seal.run(self.log))
         process.spawn("delete old segments", self._retain())
 
     def serve_on(self, server: Server) -> None:

@@ -88,6 +88,15 @@ class Extents:
             kept += WIDTH
         del words[:kept]
 
-    def in_segment(self, segment: int) -> list[Extent]:
-        """The extents that lie in one segment."""
-        return [extent for extent in map(self.__getitem__, range(len(self))) if extent.segment == segment]
+    def words_of(self, segment: int) -> array[int]:
+        """What `add_words` takes to have the extents of one segment again."""
+        words = self._words
+        found = array("q")
+        for at in range(0, len(words), WIDTH):
+            if words[at] == segment:
+                found.extend(words[at : at + WIDTH])
+        return found
+
+    def add_words(self, words: array[int]) -> None:
+        """Append extents that lie behind all that are known."""
+        self._words.extend(words)

@@ -12,14 +12,16 @@ import pytest
 
 from tenure_core.fence import Fence
 from tenure_core.frames import Frame
-from tenure_log_relay.adapters.storage import retention
+from tenure_log_relay.adapters.storage import retention, seal
 from tenure_log_relay.adapters.storage.attempt import AttemptLog
 from tenure_log_relay.adapters.storage.log import SegmentLog, StorageLimits
 from tenure_log_relay.adapters.storage.reading import next_chunk
 from tenure_log_relay.adapters.storage.records import State
 from tenure_log_relay.adapters.storage.restore import restore
+from tenure_log_relay.adapters.storage.segment import Segment, segment_paths
 from tenure_log_relay.domain.view import Data, Hole, ViewState, chunks
 from tests.adapters.log_relay.spools import Spool
+from tests.support.waiting import eventually
 
 TASK = "0123456789abcdefghjk"
 ALL = frozenset({1, 2, 3})
@@ -30,13 +32,14 @@ COLD = StorageLimits(hot_bytes=0)
 async def opened(folder: Path, limits: StorageLimits = COLD) -> AsyncIterator[SegmentLog]:
     log = SegmentLog(folder, limits)
     restore(log)
-    running = asyncio.create_task(log.run())
+    running = [asyncio.create_task(log.run()), asyncio.create_task(seal.run(log))]
     try:
         yield log
     finally:
         await log.flush()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         log.close()
 
 
@@ -91,7 +94,7 @@ async def written(folder: Path, spool: Spool, step: int = 3) -> None:
 async def flipped_and_read(folder: Path, source: Path, position: int, bit: int, spool: Spool) -> int:
     """Flip a bit of a copy, restore it, read it, refill it as an agent would; the bytes that stay missing."""
     shutil.copytree(source, folder)
-    path = next(folder.glob("*.tlr"))
+    path = only(folder)
     data = bytearray(path.read_bytes())
     data[position] ^= 1 << bit
     path.write_bytes(data)
@@ -112,7 +115,7 @@ async def test_flipped_bits_never_give_wrong_bytes(tmp_path: Path, part: int) ->
     """Sampled positions over the last 4 KiB of a segment; the bit changes with the position."""
     spool = some_spool(12_000)
     await written(tmp_path / "source", spool)
-    size = next((tmp_path / "source").glob("*.tlr")).stat().st_size
+    size = only(tmp_path / "source").stat().st_size
     for position in range(size - 4096 + part * 7, size, 28):
         await flipped_and_read(tmp_path / "copy", tmp_path / "source", position, position % 8, spool)
 
@@ -122,7 +125,7 @@ async def test_flipped_bits_never_give_wrong_bytes(tmp_path: Path, part: int) ->
 async def test_every_flipped_position_of_the_last_4_kib(tmp_path: Path) -> None:
     spool = some_spool(12_000)
     await written(tmp_path / "source", spool)
-    size = next((tmp_path / "source").glob("*.tlr")).stat().st_size
+    size = only(tmp_path / "source").stat().st_size
     for position in range(size - 4096, size):
         for bit in (position % 8, (position + 4) % 8):
             await flipped_and_read(tmp_path / "copy", tmp_path / "source", position, bit, spool)
@@ -131,10 +134,10 @@ async def test_every_flipped_position_of_the_last_4_kib(tmp_path: Path) -> None:
 async def test_a_torn_tail_is_cut_and_filled_again(tmp_path: Path) -> None:
     spool = some_spool(5_000)
     await written(tmp_path / "source", spool)
-    size = next((tmp_path / "source").glob("*.tlr")).stat().st_size
+    size = only(tmp_path / "source").stat().st_size
     for length in range(0, size, 97):
         shutil.copytree(tmp_path / "source", tmp_path / "copy")
-        os.truncate(next((tmp_path / "copy").glob("*.tlr")), length)
+        os.truncate(only(tmp_path / "copy"), length)
         async with opened(tmp_path / "copy") as log:
             attempt = log.attempt(Fence.parse(spool.fence))
             assert judge(await items_of(log, attempt), spool, attempt.committed.offsets[0]) == 0
@@ -149,7 +152,7 @@ async def test_damage_that_appears_later_becomes_a_hole(tmp_path: Path) -> None:
     await written(tmp_path, spool)
     async with opened(tmp_path) as log:
         attempt = log.attempt(Fence.parse(spool.fence))
-        path = next(tmp_path.glob("*.tlr"))
+        path = only(tmp_path)
         data = bytearray(path.read_bytes())
         for position in range(10_000, 40_000, 10_000):
             data[position] ^= 16
@@ -168,11 +171,49 @@ async def test_many_attempts_share_segments(tmp_path: Path) -> None:
             await log.flush()
         for spool in spools:
             log.push(log.attempt(Fence.parse(spool.fence)), bytes(spool))
-    assert 5 < len(list(tmp_path.glob("*.tlr"))) < 20
+    assert 5 < len(segment_paths(tmp_path)) < 20
     async with opened(tmp_path, limits) as log:
         for spool in spools:
             attempt = log.attempts[spool.fence]
             assert judge(await items_of(log, attempt), spool, len(spool.content[1])) == 0
+
+
+async def test_a_start_reads_indexes_or_does_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = StorageLimits(hot_bytes=0, segment_bytes=30_000)
+    spools = [some_spool(20_000, seed, attempt=seed + 1) for seed in range(9)]
+    async with opened(tmp_path, limits) as log:
+        for start in range(0, 200, 2):
+            for spool in spools:
+                log.push(log.attempt(Fence.parse(spool.fence)), b"".join(spool.frames[start : start + 2]))
+            await log.flush()
+        log.note(log.attempts[spools[0].fence], State(len(spools[0].frames), reported=True))
+        await log.flush()
+        count = len(log.segments)
+        await eventually(lambda: len(indexes(tmp_path)) == count - 1)
+        expected = {key: attempt.end for key, attempt in log.attempts.items()}
+    damaged, short, missing = indexes(tmp_path)[:3]
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    short.write_bytes(b"TLI1")
+    missing.unlink()
+    walked: list[Segment] = []
+    walk = Segment.read
+    monkeypatch.setattr(Segment, "read", lambda s, a, n: (walked.append(s), walk(s, a, n))[1])
+    async with opened(tmp_path, limits) as log:
+        assert len(walked) == 4
+        assert {key: attempt.end for key, attempt in log.attempts.items()} == expected
+        for spool in spools:
+            assert judge(await items_of(log, log.attempts[spool.fence]), spool, len(spool.content[1])) == 0
+        await eventually(lambda: len(indexes(tmp_path)) == count)
+
+
+def only(folder: Path) -> Path:
+    """The one segment in a folder."""
+    (path,) = segment_paths(folder)
+    return path
+
+
+def indexes(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.tli"))
 
 
 async def test_old_segments_go_and_positions_stay(tmp_path: Path) -> None:

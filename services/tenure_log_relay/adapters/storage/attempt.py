@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tenure_core.frames import GAP, Frame
 from tenure_log_relay.domain.extents import Extents
@@ -115,6 +115,15 @@ class Shared:
         self._size = 0
 
 
+class End(NamedTuple):
+    """How far an attempt was when something was written about it last."""
+
+    position: Position
+    missing: Offsets
+    final_frames: int | None
+    reported: bool
+
+
 class AttemptLog:
     """One attempt: what was taken, what is committed, and where it lies."""
 
@@ -157,6 +166,11 @@ class AttemptLog:
     def complete(self) -> bool:
         """Whether everything that the attempt wrote is committed, gaps included."""
         return self.final_frames is not None and self.committed.number >= self.final_frames
+
+    @property
+    def end(self) -> End:
+        """How far it is."""
+        return End(self.committed, self.missing, self.final_frames, self.reported)
 
     @property
     def missing_bytes(self) -> int:

@@ -80,6 +80,8 @@ class SegmentLog:
         self.rotten_bytes = 0
         """Damaged bytes found when the log was restored."""
         self.readers = ThreadPoolExecutor(3, "segment-reader")
+        self.finished: asyncio.Queue[Segment] = asyncio.Queue()
+        """Segments that do not grow any more and have no index yet."""
         self._on_refusal = on_refusal
         self.on_complete = on_complete
         """Told of each attempt of which everything is on disk, unless the scheduler knows it already."""
@@ -213,7 +215,8 @@ class SegmentLog:
         touched: dict[AttemptLog, None] = {}
         segment = batch.segment
         assert segment is not None, "a batch is applied after it was written"
-        self.segments[segment.sequence] = segment
+        if segment.sequence not in self.segments:
+            self._begun(segment)
         for item in batch.items:
             attempt = item.attempt
             if item.frames:
@@ -223,12 +226,20 @@ class SegmentLog:
                 if not attempt.reported:
                     self.on_complete(attempt)
             touched[attempt] = None
+        for attempt in touched:
+            segment.ends[attempt.key] = attempt.end
         self._pending -= batch.size
         if self._pending <= self.limits.pending_bytes:
             self._room.set()
         batch.done.set_result(None)
         for attempt in touched:
             attempt.changed.notify()
+
+    def _begun(self, segment: Segment) -> None:
+        before = max(self.segments, default=0)
+        if before and self.segments[before].ends:
+            self.finished.put_nowait(self.segments[before])
+        self.segments[segment.sequence] = segment
 
     def _committed(self, item: Item, segment: int) -> None:
         attempt, frames = item.attempt, item.frames

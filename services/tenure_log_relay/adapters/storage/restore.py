@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tenure_core.fence import Fence
-from tenure_log_relay.adapters.storage import recovery
+from tenure_log_relay.adapters.storage import recovery, seal
 from tenure_log_relay.adapters.storage.records import Kind, Name, Record, read_name, read_state
 from tenure_log_relay.adapters.storage.segment import Named, Segment, segment_paths
 
@@ -35,6 +35,9 @@ def restore(log: SegmentLog) -> None:
 
 
 def _restore_segment(log: SegmentLog, segment: Segment) -> None:
+    if seal.load(log, segment):
+        log.segments[segment.sequence] = segment
+        return
     found = recovery.Found()
     walked = list(recovery.intact(memoryview(segment.read(0, segment.size)), found))
     slots = _slots(log, segment, [record for record, _ in walked if record.kind is Kind.NAME])
@@ -56,7 +59,9 @@ def _restore_segment(log: SegmentLog, segment: Segment) -> None:
     if found.end < segment.size:
         segment.truncate(found.end)
         segment.sync()
+    segment.ends = {key: log.attempts[key].end for key in segment.named}
     log.segments[segment.sequence] = segment
+    log.finished.put_nowait(segment)
 
 
 def _slots(log: SegmentLog, segment: Segment, names: list[Record]) -> dict[int, AttemptLog]:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tenure_log_relay.adapters.storage.attempt import End
+
 SUFFIX: Final = ".tlr"
+INDEX_SUFFIX: Final = ".tli"
 MAX_VECTORS: Final = 1024
 
 Buffer = bytes | memoryview
@@ -29,7 +32,18 @@ class Named(NamedTuple):
 class Segment:
     """One file of records."""
 
-    __slots__ = ("_doomed", "_fd", "_readers", "broken", "named", "newest_ns", "path", "sequence", "size")
+    __slots__ = (
+        "_doomed",
+        "_fd",
+        "_readers",
+        "broken",
+        "ends",
+        "named",
+        "newest_ns",
+        "path",
+        "sequence",
+        "size",
+    )
 
     def __init__(self, path: Path, sequence: int, fd: int, size: int) -> None:
         self.path = path
@@ -37,6 +51,8 @@ class Segment:
         self.size = size
         self.named: dict[str, Named] = {}
         """The fences that have a NAME record here."""
+        self.ends: dict[str, End] = {}
+        """How far each attempt in here is, until that is written to the index."""
         self.newest_ns = 0
         self.broken = False
         """An fsync failed: what the kernel still has of this file is not to be trusted with more."""
@@ -57,6 +73,11 @@ class Segment:
         """An existing segment."""
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         return cls(path, int(path.stem), fd, os.fstat(fd).st_size)
+
+    @property
+    def index_path(self) -> Path:
+        """The file that says what is in this one, once it does not grow any more."""
+        return self.path.with_suffix(INDEX_SUFFIX)
 
     def append(self, buffers: Sequence[Buffer]) -> None:
         """Write and fsync; on OSError nothing of it is left in the file, as far as the disk allows."""
@@ -98,6 +119,7 @@ class Segment:
 
     def remove(self) -> None:
         """Delete the file; it is closed when its last reader is done."""
+        self.index_path.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
         self._doomed = True
         if not self._readers:
