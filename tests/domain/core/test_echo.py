@@ -55,14 +55,17 @@ def test_a_script_that_raises_exits_with_one() -> None:
     assert (done.returncode, done.stderr) == (1, "out of luck\n")
 
 
-@given(st.text())
-def test_any_text_is_read_or_refused_with_a_fault(script: str) -> None:
-    assert all(fault.line >= 1 and fault.column >= 1 for fault in _faults(script))
-
-
-def _faults(script: str) -> tuple[Fault, ...]:
+def faults_of(script: str) -> tuple[Fault, ...]:
     try:
         parse(script)
     except EchoSyntaxError as error:
         return error.faults
     return ()
+
+
+@given(st.text())
+def test_any_text_is_parsed_or_refused_with_places_in_it(script: str) -> None:
+    lines = script.split("\n")
+    for fault in faults_of(script):
+        assert 1 <= fault.line <= len(lines)
+        assert 1 <= fault.column <= len(lines[fault.line - 1]) + 2
