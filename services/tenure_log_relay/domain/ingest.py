@@ -3,7 +3,7 @@
 The relay accepts exactly the next bytes of each channel and the next frame of the attempt. What it has
 already is trimmed, so a pusher may repeat itself freely; what would leave a hole is refused together with
 the position from which the pusher has to go on. A gap frame is accepted like data: it says that bytes are
-lost for good, and frames may be lost with them, so it and the frame behind it may carry a higher number.
+lost for good. Frames may be lost with them, so the frame behind it may carry a higher number.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tenure_core.frames import GAP, Frame, encode_gap, encode_header, scan
+from tenure_core.frames import Frame, encode_gap, encode_header, scan
 from tenure_log_relay.domain.position import START, Position, is_channel
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class _Taking:
         if frame.number < at.number and frame.end_offset <= have:
             offered.trimmed += 1
             return True
-        if frame.number > at.number and not (frame.flags & GAP or at.after_gap):
+        if frame.number > at.number and not at.after_gap:
             offered.behind = True
             return False
         if frame.offset == have and frame.number >= at.number:
