@@ -100,6 +100,11 @@ class CommitChain:
         """The last batch that was committed."""
         return self._position
 
+    @property
+    def resent(self) -> int:
+        """How often the batch in flight, or the last one, was sent again so far: more than 0 is a stall."""
+        return self._resent
+
     async def commit(self, batch: Batch) -> Outcome:
         """Commit the batch; returns only when the outcome is definite or the leadership is over.
 
