@@ -94,6 +94,8 @@ class AttemptReader:
         before = self._state
         if self._request.as_lines:
             items, self._state = flush(self._state)
+            if self._skip_lines:
+                items = []
         seen = self._state.seen
         for channel, start, end in shortfall:
             start = max(start, seen[channel - 1])

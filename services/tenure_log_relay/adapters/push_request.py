@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from tenure.dispatch.v1.log_ingest_service_pb2 import PushRequest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -35,6 +37,8 @@ class Push(NamedTuple):
 
     worker: str
     chunks: list[Chunk]
+
+    DESCRIPTOR = PushRequest.DESCRIPTOR
 
     @classmethod
     def FromString(cls, data: bytes) -> Push:  # noqa: N802  (stands in for a message class)

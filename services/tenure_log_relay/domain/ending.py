@@ -89,11 +89,16 @@ def ending(log: LogFacts, attempt: AttemptFacts | None, around: Around) -> LogSt
     """What to say at the end of an attempt whose committed output was delivered; None: not yet, wait."""
     if attempt is None or not attempt.ended:
         return _without_result(log, around)
-    if log.complete or reached(log, attempt):
+    if log.complete or (reached(log, attempt) and _told(attempt, around)):
         return log_state(log)
     if around.quiet >= patience(attempt, around):
         return LogState.UNKNOWN if attempt.lost else LogState.INCOMPLETE
     return None
+
+
+def _told(attempt: AttemptFacts, around: Around) -> bool:
+    """Whether the finals are known: none at all also means that there is output of other channels only."""
+    return any(attempt.finals) or around.superseded or around.declared is not LogState.OPEN
 
 
 def _without_result(log: LogFacts, around: Around) -> LogState | None:

@@ -55,6 +55,8 @@ class SchedulerEndpoint:
             task.attempt.CopyFrom(record)
         if state in (task_pb.TASK_STATE_SUCCEEDED, task_pb.TASK_STATE_FAILED, task_pb.TASK_STATE_CANCELLED):
             task.outcome = outcome
+            if not (fields.get("stdout_bytes") or fields.get("stderr_bytes")):
+                task.log_state = task_pb.LOG_STATE_COMPLETE
             if "exit_code" in fields:
                 task.exit_code = fields["exit_code"]
         self.tasks[task_id] = task

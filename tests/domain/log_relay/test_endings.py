@@ -5,6 +5,7 @@ import pytest
 from tenure_core.fence import Fence
 from tenure_log_relay.domain.cursor import Cursor, MalformedCursor, Stage
 from tenure_log_relay.domain.ending import (
+    NO_LOG,
     PATIENCE,
     PATIENCE_SUPERSEDED,
     Around,
@@ -20,6 +21,7 @@ TASK = "0123456789abcdefghjk"
 SUCCEEDED, LOST = 1, 6
 DONE = AttemptFacts(1, f"1.{TASK}.1", "w", SUCCEEDED, finals=(10, 5, 0))
 GONE = AttemptFacts(1, f"1.{TASK}.1", "w", LOST, lost=True)
+SILENT = AttemptFacts(1, f"1.{TASK}.1", "w", SUCCEEDED)
 RUNS = AttemptFacts(1, f"1.{TASK}.1", "w")
 ALL_HERE = LogFacts((10, 5, 0))
 PART = LogFacts((9, 5, 0))
@@ -35,6 +37,9 @@ HOLED = LogFacts((10, 5, 0), missing_bytes=3)
         (FINAL, RUNS, Around(superseded=True), LogState.COMPLETE),
         (ALL_HERE, DONE, Around(), LogState.COMPLETE),
         (FINAL, DONE, Around(), LogState.COMPLETE),
+        (NO_LOG, SILENT, Around(terminal=True, declared=LogState.COMPLETE), LogState.COMPLETE),
+        (NO_LOG, SILENT, Around(terminal=True), None),
+        (NO_LOG, SILENT, Around(superseded=True), LogState.COMPLETE),
         (HOLED, DONE, Around(), LogState.INCOMPLETE),
         (PART, DONE, Around(quiet=PATIENCE - 1), None),
         (PART, DONE, Around(quiet=PATIENCE), LogState.INCOMPLETE),
