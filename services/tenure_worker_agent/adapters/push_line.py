@@ -68,10 +68,6 @@ class Line:
             grpc.aio.AioRpcError: the relay is away.
         """
         self.acknowledged = self._refusal = False
-        self._flying = 0
-        for output in self._outputs.values():
-            output.restart()
-            self.wake(output)
         call = channel.stream_stream(push_wire.METHOD, response_deserializer=PushResponse.FromString)()
         writing = asyncio.create_task(self._write(call), name="push output")
         try:
@@ -83,7 +79,16 @@ class Line:
             call.cancel()
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
+            self._restart()
         return self.acknowledged
+
+    def _restart(self) -> None:
+        """Nothing is on its way any more; the relay has to be asked where every attempt stands."""
+        self._flying = 0
+        self._room.set()
+        for output in self._outputs.values():
+            output.restart()
+            self.wake(output)
 
     async def _write(self, call: Any) -> None:
         while True:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from typing import Final
 
 from tenure_worker_agent.adapters.spool_reader import Place, SpoolReader
+
+_NOT_LOOKED: Final = 1 << 62
 
 
 class Output:
@@ -13,6 +16,7 @@ class Output:
 
     __slots__ = (
         "_flying",
+        "_intact",
         "_known",
         "_mending",
         "_reader",
@@ -48,6 +52,9 @@ class Output:
         self.asked = False
         self._known = True
         self._mending: Place | None = None
+        """Where the relay refused frames on the stream before this one."""
+        self._intact = _NOT_LOOKED
+        """Only what lies before this position is known to be undamaged; looked at only after a refusal."""
         self._flying: deque[tuple[int, int]] = deque()
         self._reader = SpoolReader(directory, fence)
 
@@ -72,7 +79,9 @@ class Output:
         """Whether something can be sent now."""
         if not self._known:
             return not self.asked and (self.end > self.start or self.final is not None)
-        return self.sent < self.end or bool(self.before) or (self.final is not None and not self.final_sent)
+        if self.sent < min(self.end, self._intact) or self.before:
+            return True
+        return self.final is not None and self.sent >= self.end and not self.final_sent
 
     def take(self, size: int) -> tuple[tuple[bytes, ...], int | None]:
         """(frames to send next, the number of frames when these are the last)."""
@@ -80,12 +89,13 @@ class Output:
         if self.before:
             pieces.append(self.before)
             self.before = b""
-        run = self._reader.read(self.sent, self.end, size) if self.sent < self.end else None
+        end = min(self.end, self._intact)
+        run = self._reader.read(self.sent, end, size) if self.sent < end else None
         if run is not None:
             pieces.append(run.data)
             self.sent = run.end
             self._flying.append((run.next_frame, run.end))
-        elif self.sent < self.end:
+        elif self.sent < end:
             # Dropped at the limit between its announcement and now: what is gone is told by the next seek.
             self.restart()
             self.asked = True
@@ -104,16 +114,26 @@ class Output:
             self._seek(place)
         while self._flying and self._flying[0][0] <= place.frame:
             self.acked = max(self.acked, self._flying.popleft()[1])
+        if self._intact <= self.sent < self.end and not self._flying:
+            self._mend(place)
         return self.acked > before
 
     def _seek(self, place: Place) -> None:
         """Go on where the relay stands."""
         self._known, self.asked = True, False
-        position, self.before = self._reader.seek(place, self.start, self.end)
-        if self._mending is not None and self._mending.frame == place.frame:
-            position, self.before = self._reader.mend(place, position, self.end)
+        self.sent, self.before = self._reader.seek(place, self.start, self.end)
+        self.acked = self.sent
+        self._intact = _NOT_LOOKED
+        if self._mending is not None and self._mending.frame == place.frame and not self.before:
+            self._intact = self._reader.intact(self.sent, self.end)
+            if self._intact == self.sent:
+                self._mend(place)
         self._mending = None
-        self.sent = self.acked = position
+
+    def _mend(self, place: Place) -> None:
+        """The relay has all that is intact here: go on behind the damage."""
+        self.sent, self.before = self._reader.mend(place, self.sent, self.end)
+        self.acked, self._intact = self.sent, _NOT_LOOKED
 
     def refused(self, place: Place) -> None:
         """The relay refused frames at `place`: if it does so again there, they are not to be had."""

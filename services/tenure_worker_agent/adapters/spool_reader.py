@@ -85,6 +85,17 @@ class SpoolReader:
         segment = next(each for each in reversed(self._segments) if each.number <= place.frame)
         return self._walk(segment.position, end, place.frame), b""
 
+    def intact(self, position: int, end: int) -> int:
+        """Position of the first damaged frame from `position` on, or of the end of what was looked at."""
+        data = self._bytes(position, min(_SEARCH, end - position))
+        intact = 0
+        try:
+            for frame in scan(data):
+                intact = frame.end
+        except DamagedFrame:
+            pass
+        return position + intact
+
     def mend(self, place: Place, position: int, end: int) -> tuple[int, bytes]:
         """Go past what the relay refuses at `position`: (where to go on, the gap frame to send before)."""
         good = self._good_frame(position, end)
