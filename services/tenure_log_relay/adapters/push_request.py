@@ -32,13 +32,16 @@ class Chunk(NamedTuple):
     final_frames: int | None
 
 
-class Push(NamedTuple):
+class Push:
     """Output of some attempts; like `PushRequest`."""
 
-    worker: str
-    chunks: list[Chunk]
+    __slots__ = ("chunks", "worker")
 
     DESCRIPTOR = PushRequest.DESCRIPTOR
+
+    def __init__(self, worker: str, chunks: list[Chunk]) -> None:
+        self.worker = worker
+        self.chunks = chunks
 
     @classmethod
     def FromString(cls, data: bytes) -> Push:  # noqa: N802  (stands in for a message class)

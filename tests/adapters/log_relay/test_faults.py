@@ -139,9 +139,8 @@ async def test_a_stopped_reader_costs_no_memory(relay: RelayProcess, scheduler: 
         spool.write(block)
     await push_all(relay, spool, final=False)
     async with relay.channel() as channel:
-        call = LogServiceStub(channel).TailLogs(
-            TailLogsRequest(task_id=TASK, follow=True, format=LOG_FORMAT_CHUNKS)
-        )  # type: ignore[call-overload]
+        stub: Any = LogServiceStub(channel)
+        call = stub.TailLogs(TailLogsRequest(task_id=TASK, follow=True, format=LOG_FORMAT_CHUNKS))
         assert (await call.read()).HasField("attempt_begin")
         before = relay.rss
         for _ in range(200):

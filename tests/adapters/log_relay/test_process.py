@@ -33,6 +33,7 @@ async def test_registers_under_one_id_and_withdraws(
         for _ in range(2):
             await relay.start()
             kept = await eventually(lambda: client.get(keys.relay(relay.relay)))
+            assert kept is not None
             value = Registration.FromString(kept.value)
             assert (value.id, value.address) == (relay.relay, relay.address)
             assert kept.lease

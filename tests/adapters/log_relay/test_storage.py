@@ -196,8 +196,13 @@ async def test_a_start_reads_indexes_or_does_without(tmp_path: Path, monkeypatch
     short.write_bytes(b"TLI1")
     missing.unlink()
     walked: list[Segment] = []
-    walk = Segment.read
-    monkeypatch.setattr(Segment, "read", lambda s, a, n: (walked.append(s), walk(s, a, n))[1])
+    read = Segment.read
+
+    def watched(segment: Segment, start: int, length: int) -> bytes:
+        walked.append(segment)
+        return read(segment, start, length)
+
+    monkeypatch.setattr(Segment, "read", watched)
     async with opened(tmp_path, limits) as log:
         assert len(walked) == 4
         assert {key: attempt.end for key, attempt in log.attempts.items()} == expected
