@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -19,6 +18,9 @@ from tenure.v1 import task_pb2, task_service_pb2_grpc
 from tenure.v1 import task_service_pb2 as tasks
 from tenure_core import errors
 from tenure_runtime.rpc.status import to_abort
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -182,15 +184,17 @@ class Running:
 
     async def scheduler(self, *, finish_at_once: bool = True, port: int = 0) -> str:
         def add(server: grpc.aio.Server) -> None:
-            service = SmallTaskService(self.store, finish_at_once)
+            service = SmallTaskService(self.store, finish_at_once)  # type: ignore[abstract]
             task_service_pb2_grpc.add_TaskServiceServicer_to_server(service, server)
-            cluster_grpc.add_ClusterServiceServicer_to_server(SmallClusterService(self.store), server)
+            info = SmallClusterService(self.store)  # type: ignore[abstract]
+            cluster_grpc.add_ClusterServiceServicer_to_server(info, server)
 
         return await self._start(add, port)
 
     async def relay(self, *, cut_after: int = 1 << 60, port: int = 0) -> str:
         def add(server: grpc.aio.Server) -> None:
-            logs_grpc.add_LogServiceServicer_to_server(SmallLogService(self.store, cut_after), server)
+            service = SmallLogService(self.store, cut_after)  # type: ignore[abstract]
+            logs_grpc.add_LogServiceServicer_to_server(service, server)
 
         address = await self._start(add, port)
         if address not in self.store.relays:

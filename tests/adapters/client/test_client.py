@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,7 +11,10 @@ import tenure
 from tenure import errors
 from tenure.v1.task_pb2 import TASK_STATE_SUCCEEDED
 from tenure_core import errors as served
-from tests.adapters.client.small_servers import Running
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from tests.adapters.client.small_servers import Running
 
 
 async def test_a_submission_whose_answer_was_lost_makes_one_task(running: Running) -> None:
@@ -129,8 +133,7 @@ async def test_a_wait_survives_the_server(running: Running) -> None:
     async with tenure.Client(address) as client:
         task_id = await client.submit(tenure.noop())
         wait = asyncio.create_task(client.wait(task_id))
-        while not running.store.calls["WaitTasks"]:
-            await asyncio.sleep(0)
+        await eventually(lambda: running.store.calls["WaitTasks"] > 0, within=5, what="the wait has begun")
         port = await running.stop(address)
         await running.scheduler(port=port)
         await running.store.finish(task_id)
@@ -178,8 +181,9 @@ async def test_a_tail_waits_for_a_relay_and_survives_its_restart(running: Runnin
     async with tenure.Client(address) as client:
         tail = client.follow_logs("t" * 20, raw=True)
         first = asyncio.ensure_future(anext(tail))
-        while not running.store.calls["GetServerInfo"]:
-            await asyncio.sleep(0)
+        await eventually(
+            lambda: running.store.calls["GetServerInfo"] > 0, within=5, what="it asks for relays"
+        )
         relay = await running.relay(cut_after=2)
         data = (await first).chunk.data
         port = await running.stop(relay)

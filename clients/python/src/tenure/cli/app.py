@@ -112,7 +112,7 @@ app.add_typer(server_app, name="server")
 def start() -> None:
     """Run the command line; what a command forgot to turn into a line is turned into one here."""
     try:
-        app()
+        app(prog_name="tenure")
     except TenureError as error:
         sys.exit(exits.complain(error))
     except BrokenPipeError:

@@ -48,10 +48,10 @@ TaskId = Annotated[
 ]
 TaskIds = Annotated[
     list[str],
-    typer.Argument(metavar="ID...", help="Task ids or unique prefixes.", autocompletion=complete_task),
+    typer.Argument(metavar="ID", help="Task ids or unique prefixes.", autocompletion=complete_task),
 ]
 Workers = Annotated[
-    list[str], typer.Argument(metavar="WORKER...", help="Names of workers.", autocompletion=complete_worker)
+    list[str], typer.Argument(metavar="WORKER", help="Names of workers.", autocompletion=complete_worker)
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="One sentence for people.")]
 Command = Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -37,6 +36,8 @@ def with_client(act: Callable[[Client], Awaitable[int | None]], *, patience: flo
 
 def to_the_end(work: Any) -> NoReturn:
     """Run a coroutine and exit with the code it returns; every error becomes a line."""
+    import asyncio
+
     try:
         code = asyncio.run(work) or 0
     except TenureError as error:

@@ -75,7 +75,9 @@ def ps(
     queue: Queues = None,
     worker: OnWorkers = None,
     namespace: Namespaces = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many, newest first.")] = 100,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, help="At most so many, newest first. [default: 100]")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids.")] = False,
     as_json: o.Json = False,
 ) -> None:
@@ -87,11 +89,12 @@ def ps(
     with_client(lambda client: _ps(client, where, limit, quiet, as_json))
 
 
-async def _ps(client: "Client", where: "TaskFilter", limit: int, quiet: bool, as_json: bool) -> None:
+async def _ps(client: "Client", where: "TaskFilter", wanted: int | None, quiet: bool, as_json: bool) -> None:
     from tenure.cli import exits, showing
 
+    limit = wanted or 100
     tasks = [task async for task in client.list(where, limit=limit + 1)]
-    more = len(tasks) > limit
+    more = len(tasks) > limit and wanted is None
     showing.task_list(tasks[:limit], quiet, as_json)
     if more:
         exits.say(f"only the newest {limit} are shown; --limit shows more")

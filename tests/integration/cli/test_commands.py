@@ -1,0 +1,224 @@
+"""Do the commands say what is, in words and in JSON, and are their errors one readable line?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.cli.conftest import TENURE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.cli.conftest import Terminal
+
+COMMANDS = [
+    "up", "down", "demo", "run", "submit", "wait", "ps", "show", "logs", "cancel", "retry", "release",
+    "explain", "history", "workers", "cordon", "uncordon", "server info",
+]  # fmt: skip
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(nowhere: Terminal, command: str) -> None:
+    said = nowhere(*command.split(), "--help").stdout
+    assert f"Usage: tenure {command}" in said
+    assert f"Examples:\n    tenure {command}" in said.replace("sort < words.txt | ", "")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['tenure', '--help']\n"
+        "from tenure.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'grpc', 'rich', 'yaml', 'asyncio', 'google', 'pydantic'}\n"
+        "print(sorted({m.partition('.')[0] for m in sys.modules} & heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_completion_is_offered(nowhere: Terminal) -> None:
+    said = nowhere(env={"_TENURE_COMPLETE": "complete_bash", "COMP_WORDS": "tenure unc", "COMP_CWORD": "1"})
+    assert said.stdout.split() == ["uncordon"]
+
+
+def test_an_array_runs_once_per_index(tenure: Terminal) -> None:
+    ids = tenure.out(
+        "submit", "--name", "arr", "--array", "1-5:2", "--", "sh", "-c", "echo $TENURE_ARRAY_INDEX"
+    )
+    assert len(ids.splitlines()) == 3
+    tenure("wait", "-", stdin=ids)
+    assert [tenure.out("logs", task_id) for task_id in ids.splitlines()] == ["1", "3", "5"]
+    names = {task["name"] for task in objects(tenure.out("ps", "-a", "--name", "arr*", "--json"))}
+    assert names == {"arr[1]", "arr[3]", "arr[5]"}
+
+
+def test_each_line_becomes_a_task(tenure: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "lines").write_text("one\n\ntwo words\nümlaut\n")
+    ids = tenure.out(
+        "submit", "--each-line", str(tmp_path / "lines"), "--", "sh", "-c", 'echo "$TENURE_EACH_LINE"'
+    )
+    tenure("wait", *ids.splitlines())
+    assert [tenure.out("logs", task_id) for task_id in ids.splitlines()] == ["one", "two words", "ümlaut"]
+
+
+def test_files_are_submitted_and_their_faults_told(tenure: Terminal, tmp_path: Path) -> None:
+    good = tmp_path / "good.yaml"
+    good.write_text("tasks:\n- call: {type: echo, text: 'ECHO hello'}\n- process: {argv: [echo, there]}\n")
+    first, second = tenure.out("submit", "-f", str(good)).splitlines()
+    tenure("wait", first, second)
+    assert (tenure.out("logs", first), tenure.out("logs", second)) == ("hello", "there")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("process:\n  argv: [x]\n  cwd: /tmp\npriority: much\n")
+    done = tenure("submit", "-f", str(bad), code=2)
+    assert done.stderr.splitlines() == [
+        f"tenure: {bad}:3:3: unknown key 'cwd'; known: argv, env, working_directory, stdin",
+        f"tenure: {bad}:4:11: 'much' is not a whole number",
+    ]
+    bad.write_text("name: x\nprocess:\n  argv: ['']\n")
+    assert f"{bad}:3:10: process.argv[0]: " in tenure("submit", "-f", str(bad), code=125).stderr
+    script = tmp_path / "echo.yaml"
+    script.write_text("call:\n  type: echo\n  text: |\n    ECHO a\n    JUMP\n")
+    assert f"{script}:3:9: call.text" in tenure("submit", "-f", str(script), code=125).stderr
+    assert tenure.out("submit", "-f", "-", stdin='{"call": {"type": "noop"}}')
+
+
+def test_the_same_request_id_answers_the_same_task(tenure: Terminal) -> None:
+    arguments = ("submit", "--request-id", "once", "--json", "--")
+    first, again = (json.loads(tenure.out(*arguments, "true")) for _ in range(2))
+    assert again == {"task_id": first["task_id"], "created": False}
+    refused = tenure(*arguments, "false", code=125)
+    assert "process.argv" in refused.stderr
+
+
+def test_wait_ends_as_the_task_did(tenure: Terminal) -> None:
+    failing = tenure.out("submit", "--", "sh", "-c", "exit 3")
+    assert "failed (exit 3)" in tenure("wait", failing, code=3).stdout
+    sleeping = tenure.out("submit", "--", "sleep", "60")
+    tenure("wait", "--timeout", "200ms", sleeping, code=124)
+    tenure("wait", "--any", sleeping, failing, code=3)
+    assert "cancell" in tenure.out("cancel", sleeping)
+    assert json.loads(tenure("wait", "--json", sleeping, code=None).stdout)["state"] == "cancelled"
+
+
+def test_a_task_is_shown_by_any_unique_prefix(tenure: Terminal) -> None:
+    task_id = tenure.out("submit", "--name", "shown", "--", "sh", "-c", "echo hi; exit 4")
+    tenure("wait", task_id, code=4)
+    said = tenure.out("show", task_id[:8])
+    assert f"id            {task_id}" in said
+    assert "state         failed (exit 4)" in said
+    assert "sh -c 'echo hi; exit 4'" in said
+    (attempt,) = json.loads(tenure.out("history", "--json", task_id[:8]))["attempts"]
+    assert (attempt["number"], attempt["outcome"], attempt["exit_code"]) == (1, "failed", 4)
+    assert "failed" in tenure.out("history", task_id)
+    assert task_id in tenure.out("explain", task_id)
+    assert json.loads(tenure.out("explain", "--json", task_id))["story"]
+    again = tenure.out("retry", task_id)
+    tenure("wait", again, code=4)
+    assert json.loads(tenure.out("show", "--json", again))["retry_of"] == task_id
+
+
+def test_logs_are_followed_to_the_end(tenure: Terminal) -> None:
+    task_id = tenure.out(
+        "submit", "--", "sh", "-c", "for n in 1 2 3; do echo $n; sleep 0.2; done; echo e >&2"
+    )
+    done = tenure("logs", "-f", task_id)
+    assert (done.stdout, done.stderr) == ("1\n2\n3\n", "e\n")
+    assert tenure.out("logs", "--last", "2", task_id) in ("2\n3", "3")
+    lines = objects(tenure.out("logs", "--json", task_id))
+    assert [line["text"] for line in lines if line["type"] == "line"] == ["1", "2", "3", "e"]
+    assert lines[1]["channel"] == "stdout"
+    followed = objects(tenure.out("logs", "-f", "--json", task_id))
+    assert followed[-1]["type"] == "end"
+    assert (followed[-1]["state"], followed[-1]["exit_code"]) == ("succeeded", 0)
+
+
+def test_control_characters_do_not_reach_the_terminal(tenure: Terminal) -> None:
+    task_id = tenure.out("submit", "--", "printf", r"\033[31mred\033[0m\007\tx\n")
+    tenure("wait", task_id)
+    assert tenure("logs", task_id).stdout == "red\tx\n"
+    assert tenure("logs", "--raw", task_id).stdout == "\x1b[31mred\x1b[0m\x07\tx\n"
+
+
+def test_workers_are_listed_and_cordoned(tenure: Terminal) -> None:
+    names = [worker["name"] for worker in objects(tenure.out("workers", "--json"))]
+    assert names == ["worker-1", "worker-2"]
+    assert "cordoned" in tenure.out("cordon", "worker-1", "--reason", "new disk")
+    try:
+        where = tenure.out("submit", "--constraint", "tenure/os", "--", "true")
+        tenure("wait", where)
+        assert json.loads(tenure.out("show", "--json", where))["attempt"]["worker"] == "worker-2"
+    finally:
+        tenure("uncordon", "worker-1")
+    assert "worker-9" in tenure("cordon", "worker-9", code=125).stderr
+    info = json.loads(tenure.out("server", "info", "--json"))
+    assert info["leader"] == "scheduler-1"
+
+
+def test_a_task_that_fits_nowhere_is_explained(tenure: Terminal) -> None:
+    task_id = tenure.out("submit", "--constraint", "zone=moon", "--", "true")
+    said = tenure.out("explain", task_id)
+    assert "zone" in said
+    assert "worker-1" in said
+    assert task_id in tenure.out("ps", "-q", "--state", "pending")
+    tenure("cancel", task_id)
+
+
+def test_tables_survive_a_reader_that_leaves(tenure: Terminal) -> None:
+    tenure("submit", "--array", "1-300", "--constraint", "never", "--", "true")
+    script = " ".join([*TENURE, "ps", "-n", "1000"]) + " | head -n 1"
+    done = subprocess.run(["bash", "-c", script], env=tenure.env, capture_output=True, text=True, timeout=50)
+    assert done.stdout.startswith("ID ")
+    assert done.stderr == ""
+    assert len(tenure.out("cancel", "--state", "pending").splitlines()) == 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("show", "zzzzzzzzzzzzzzzzzzzz"), 125, "`tenure ps -a` lists the tasks"),
+        (("ps", "--state", "dead"), 2, "--state: 'dead' is none of pending"),
+        (("submit", "--array", "5-1", "--", "true"), 2, "--array: '5-1' is not like 1-1000"),
+        (("submit",), 2, "give either -f FILE or a command"),
+        (("submit", "-f", "missing.yaml"), 2, "cannot read missing.yaml: No such file or directory"),
+        (("cancel",), 2, "say which tasks"),
+        (("frobnicate",), 2, "No such command 'frobnicate'"),
+        (("--address", "nonsense", "ps"), 2, "'nonsense' is not an address"),
+        (("--context", "moon", "ps"), 2, "there is no context 'moon'"),
+        (("run", "--on-disconnect", "maybe", "--", "true"), 2, "'maybe' is neither continue nor stop"),
+    ],
+)
+def test_errors_are_a_readable_line(
+    tenure: Terminal, arguments: tuple[str, ...], code: int, sentence: str
+) -> None:
+    assert sentence in tenure(*arguments, code=code).stderr
+
+
+def test_nobody_there_is_told_with_what_to_do(nowhere: Terminal) -> None:
+    began = time.monotonic()
+    done = nowhere("ps", code=125)
+    assert done.stderr.startswith("tenure: nothing answers at 127.0.0.1:9")
+    assert "`tenure up`" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert time.monotonic() - began < 10
+    assert "no fleet runs that `tenure up` started" in nowhere("down", code=125).stderr
+
+
+def test_contexts_are_read_from_the_file(tenure: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'current = "here"\n[contexts.here]\naddress = "{tenure.env["TENURE_ADDRESS"]}"\n')
+    env = {"TENURE_CONFIG": str(file), "TENURE_ADDRESS": ""}
+    assert "worker-1" in tenure("workers", env=env).stdout
+    file.write_text('[contexts.here]\naddres = "x:1"\n')
+    done = tenure("--context", "here", "workers", env=env, code=2)
+    assert "unknown key 'addres'; did you mean 'address'?" in done.stderr

@@ -1,0 +1,59 @@
+"""Does the quickstart do what it says?"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.integration.cli.conftest import Terminal
+
+TEXT = (Path(__file__).parents[3] / "docs" / "quickstart.md").read_text()
+
+
+def script() -> str:
+    """Every command of the document in their order, with what must come out as checks."""
+    lines = ["set -euo pipefail"]
+    for language, block in re.findall(r"```(console|python)\n(.*?)```", TEXT, re.DOTALL):
+        if language == "python":
+            lines.append(f"[ \"$(python3 - <<'PY'\n{block}PY\n)\" = $'42\\n0' ]")
+            continue
+        for command in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            first, _, rest = command.partition("\n")
+            if "<<'END'" in first:
+                lines.append(command.rstrip())
+            elif not first.startswith(("source", "tenure demo")):
+                expected = rest.rstrip().replace("'", "'\\''")
+                quiet = f'set +e; said=$({first}); set -e; echo "$said" >&2'
+                lines.append(f"[ \"$({first})\" = '{expected}' ]" if expected and ";" not in first else first)
+                if expected and ";" in first:
+                    lines[-1] = f"{quiet}; [ \"$said\" = '{expected}' ]"
+    return "\n".join(lines)
+
+
+def test_every_command_of_the_quickstart_works(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    (tmp_path / "bin").mkdir()
+    tenure = tmp_path / "bin" / "tenure"
+    tenure.write_text(f'#!/bin/sh\nexec {sys.executable} -m tenure.cli "$@"\n')
+    tenure.chmod(0o755)
+    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    text = script()
+    # The port of another fleet on this machine must not be ours: the first line that says an address is obeyed.
+    address = "eval \"$(grep -o 'export TENURE_ADDRESS=.*' up.txt)\""
+    text = text.replace("tenure up --detach", f"tenure up --detach > up.txt; {address}")
+    try:
+        done = subprocess.run(
+            ["bash", "-c", text],
+            cwd=tmp_path,
+            env={**terminal.env, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=55,
+        )
+        assert done.returncode == 0, (done.stdout, done.stderr, text)
+    finally:
+        terminal("down", code=None)

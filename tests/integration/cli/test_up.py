@@ -1,0 +1,95 @@
+"""Does `tenure up` leave nothing behind, however it ends, and does the demo hold what it says?"""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tenure.local.process_tree import connected_with, descendants, is_alive, start_ticks
+from tests.integration.cli.conftest import Terminal
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+def up(terminal: Terminal, folder: Path) -> tuple[subprocess.Popen[str], dict[int, int]]:
+    """A running `tenure up` with every process that belongs to it, by pid and start time."""
+    running = terminal.start("up", "--data-dir", str(folder))
+    assert running.stdout is not None
+    while "Ctrl-C stops everything." not in running.stdout.readline():
+        assert running.poll() is None, running.stderr and running.stderr.read()
+    tree = [running.pid, *descendants(running.pid)]
+    assert len(tree) >= 8, "up, reaper, supervisor, etcd, scheduler, relay, warden, agent"
+    return running, {pid: start_ticks(pid) for pid in tree}
+
+
+def gone(tree: dict[int, int]) -> bool:
+    return not [pid for pid, ticks in tree.items() if is_alive(pid, ticks)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_everything_ends_with_it(tmp_path: Path, number: int) -> None:
+    terminal = Terminal(tmp_path)
+    running, tree = up(terminal, tmp_path / "data")
+    terminal.env["TENURE_ADDRESS"] = re.search(
+        r"127.0.0.1:\d+", (tmp_path / "data" / "plan.json").read_text()
+    )[0]  # type: ignore[index]
+    running.send_signal(number)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == (0 if number != signal.SIGKILL else -9)
+    assert errors == ""
+    wait_until(lambda: gone(tree), within=20, what="every process has ended")
+    wait_until(lambda: not connected_with(tmp_path / "data"), within=5, what="no task is left")
+
+
+def test_what_dies_is_started_again_and_told(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    running, _ = up(terminal, tmp_path / "data")
+    assert running.stdout is not None
+    try:
+        (scheduler,) = [pid for pid in descendants(running.pid) if b"tenure_scheduler" in _command(pid)]
+        signal.pidfd_send_signal(__import__("os").pidfd_open(scheduler), signal.SIGKILL)
+        assert "scheduler-1 ended (signal 9) and is started again" in running.stdout.readline()
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=30)
+
+
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_a_folder_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = Terminal(tmp_path)("up", "--data-dir", str(tmp_path / "file"), code=125)
+    assert re.fullmatch(r"tenure: cannot use .*file: .*\n", done.stderr)
+
+
+def test_the_demo_ends_well_on_a_small_input(tmp_path: Path) -> None:
+    folder = tmp_path / "input"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"file-{number}").write_bytes(bytes([number]) * 5000 * number)
+    done = Terminal(tmp_path)("demo", "--input", str(folder), "--agents", "2")
+    assert "Every task succeeded, exactly once." in done.stdout
+    assert re.search(r"SHA-256 equal to a direct computation +60\n", done.stdout)
+    assert not connected_with(tmp_path)
+
+
+def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    running = Terminal(tmp_path).start("demo", "--limit", "2000")
+    assert running.stdout is not None
+    while "Ready after" not in running.stdout.readline():
+        assert running.poll() is None
+    tree = {pid: start_ticks(pid) for pid in descendants(running.pid)}
+    running.send_signal(signal.SIGINT)
+    said, errors = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "nothing is left behind" in said
+    assert errors == ""
+    wait_until(lambda: gone(tree), within=5, what="every process has ended")
