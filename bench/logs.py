@@ -1,7 +1,7 @@
 """How fast does the output of a task reach a reader?
 
-The reader follows the task while it writes; between the two lie the warden's spool, the agent's push, the relay's
-fsync and the tail. A byte counts when the reader has it.
+The reader follows the task while it writes; between the two lie the warden's spool, the agent's push, the
+relay's fsync and the tail. A byte counts when the reader has it.
 """
 
 from __future__ import annotations

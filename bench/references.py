@@ -1,7 +1,7 @@
 """How fast is this machine at this minute, without Tenure?
 
-Every floor of `make bench` is a ratio to one of these figures, measured in the same run: absolute numbers of a
-shared machine drift by a factor of two. Server and client are two processes on loopback, as Tenure's are.
+Every floor of `make bench` is a ratio to one of these figures, measured in the same run: absolute numbers of
+a shared machine drift by a factor of two. Server and client are two processes on loopback, as Tenure's are.
 """
 
 from __future__ import annotations

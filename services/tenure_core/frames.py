@@ -122,7 +122,9 @@ def scan(buffer: bytes | bytearray | memoryview, start: int = 0, *, verify: bool
     view = memoryview(buffer)
     size = len(view)
     while start + HEADER_SIZE <= size:
-        magic, length, crc, channel, flags, _, number, offset, wall_ns, boot_ns = HEADER.unpack_from(view, start)
+        magic, length, crc, channel, flags, _, number, offset, wall_ns, boot_ns = HEADER.unpack_from(
+            view, start
+        )
         if magic != MAGIC or length > MAX_PAYLOAD:
             raise DamagedFrame(start, "no frame header" if magic != MAGIC else f"length {length}")
         body = start + HEADER_SIZE
