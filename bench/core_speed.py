@@ -1,7 +1,7 @@
 """How much CPU does the scheduler's core take per no-op task, and how much memory per pending one?
 
-Submits batches of 100 through `Core`, seals batches as the shell would (without encoding), reports results, and
-prints microseconds per task from submit to terminal; then bytes per pending task for 100,000 of them.
+Submits batches of 100 through `Core`, seals batches as the shell would (without encoding), reports results,
+and prints microseconds per task from submit to terminal; then bytes per pending task for 100,000 of them.
 
     python bench/core_speed.py [tasks]
 """
@@ -74,7 +74,9 @@ def run(tasks: int, workers: int) -> float:
         events: list[e.Event] = [
             e.ReportsReceived(name, int(name[1:]), number, mine) for name, mine in reports.items() if mine
         ]
-        events += [e.CommandsSent(x.worker, x.stream, x.number) for x in waiting if isinstance(x, c.SendCommands)]
+        events += [
+            e.CommandsSent(x.worker, x.stream, x.number) for x in waiting if isinstance(x, c.SendCommands)
+        ]
         if batches:
             events.append(batches.pop())
         now = Now(now.boot + 0.001, now.utc_ns + 1_000_000)

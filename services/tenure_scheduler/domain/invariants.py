@@ -1,8 +1,9 @@
 """What must be true of the core after every step, and of everything that was ever committed?
 
-`faults` looks at one memory; `History` watches what becomes committed, over any number of leaders. The numbers are
-those of the design: I1 one accepted success, I2 nothing acknowledged vanishes, I3 terminal states never change,
-I7 no attempt after an acknowledged cancel, I8 grants within capacity, I9 attempts only grow.
+`faults` looks at one memory; `History` watches what becomes committed, over any number of leaders. The
+numbers are those of the design: I1 one accepted success, I2 nothing acknowledged vanishes, I3 terminal
+states never change, I7 no attempt after an acknowledged cancel, I8 grants within capacity, I9 attempts only
+grow.
 """
 
 from __future__ import annotations
@@ -133,4 +134,6 @@ class History:
     def unfinished(self) -> list[str]:
         """I2, once everything has come to rest: acknowledged tasks that neither ended nor are held."""
         rest = TERMINAL | {TaskState.QUARANTINED}
-        return [f"I2: task {t} is {self.states[t].name}" for t in self.acknowledged if self.states[t] not in rest]
+        return [
+            f"I2: task {t} is {self.states[t].name}" for t in self.acknowledged if self.states[t] not in rest
+        ]

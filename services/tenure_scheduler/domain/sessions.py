@@ -233,13 +233,18 @@ def on_lease_granted(world: World, event: LeaseGranted) -> None:
     worker.session += 1
     worker.lease_id = event.lease_id
     describe(worker, joining.hello)
+    worker.hold_until_ns = 0
+    serve_again(world, worker)
+    worker.joining = joining._replace(step=REGISTER)
+    world.commands.append(RegisterWorker(worker, event.ticket, event.lease_id))
+
+
+def serve_again(world: World, worker: Worker) -> None:
+    """Whoever says Hello is neither lost nor retired; a drain goes on."""
     if worker.verdict in (WorkerVerdict.LOST, WorkerVerdict.RETIRED):
         worker.verdict = WorkerVerdict.ACTIVE
         worker.reason = ""
-    worker.hold_until_ns = 0
     worker.updated_ns = world.now.utc_ns
-    worker.joining = joining._replace(step=REGISTER)
-    world.commands.append(RegisterWorker(worker, event.ticket, event.lease_id))
 
 
 def describe(worker: Worker, hello: Hello) -> None:
@@ -288,6 +293,7 @@ def _resume(world: World, worker: Worker, event: HelloReceived) -> None:
     """The same process under its old lease: same session, new connection."""
     describe(worker, event.hello)
     worker.hold_until_ns = 0
+    serve_again(world, worker)
     world.touch_worker(worker)
     _attach(world, worker, JoinStep("", event.stream, event.direct, event.hello, 0, True, True))
 

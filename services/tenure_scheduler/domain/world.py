@@ -108,8 +108,8 @@ class World:
         self.next_sequence = 1
         self.workers: dict[str, Worker] = {}
         self.fleet_version = epoch << 32
-        """Changes whenever the set of schedulable workers, their labels or capacities change. Begins anew with
-        every epoch, because shapes and what they cache may outlive this memory."""
+        """Changes whenever the set of schedulable workers, their labels or capacities change. Begins anew
+        with every epoch, because shapes and what they cache may outlive this memory."""
         self.queue = Queue(config.ageing)
         self.timers = Timers()
         self.storm = Storm(grace_until=now.boot + config.grace)

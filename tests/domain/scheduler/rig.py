@@ -9,7 +9,7 @@ from tenure_core.fence import Fence
 from tenure_core.labels import Constraint, Preference
 from tenure_core.resources import Capacity, Demand
 from tenure_core.retry import NO_RETRY, RetryPolicy
-from tenure_core.states import AttemptOutcome, OnDisconnect
+from tenure_core.states import AttemptOutcome, OnDisconnect, TaskState, WorkerVerdict
 from tenure_core.timing import Now
 from tenure_scheduler.domain import commands as c
 from tenure_scheduler.domain import events as e
@@ -57,7 +57,7 @@ class Rig:
         if past_grace:
             self.after(self.config.grace + 1)
 
-    # --- time and leadership ----------------------------------------------------------------------------------
+    # --- time and leadership -------------------------------------------------------------------------------
 
     @property
     def now(self) -> Now:
@@ -88,7 +88,7 @@ class Rig:
         if past_grace:
             self.after(self.config.grace + 1)
 
-    # --- one door ---------------------------------------------------------------------------------------------
+    # --- one door ------------------------------------------------------------------------------------------
 
     def decide(self, *events: e.Event) -> None:
         """Apply events without committing anything."""
@@ -96,7 +96,7 @@ class Rig:
         self.check()
 
     def do(self, *events: e.Event) -> None:
-        """Apply events, commit, and let etcd and the streams do what the core wants until it wants nothing."""
+        """Apply events, commit, and let etcd and the streams do what the core wants."""
         self.decide(*events)
         self.settle()
 
@@ -168,11 +168,11 @@ class Rig:
     def note(self, found: list[str]) -> None:
         assert not found, found
 
-    # --- the recorder -----------------------------------------------------------------------------------------
+    # --- the recorder --------------------------------------------------------------------------------------
 
     def taken(self, kind: type[C]) -> list[C]:
         """Remove and return the recorded commands of one kind."""
-        found = [command for command in self.recorded if isinstance(command, kind)]
+        found: list[C] = [command for command in self.recorded if isinstance(command, kind)]
         self.recorded = [command for command in self.recorded if not isinstance(command, kind)]
         return found
 
@@ -189,7 +189,7 @@ class Rig:
         """Nothing was recorded that the test did not look at."""
         assert self.recorded == []
 
-    # --- builders ---------------------------------------------------------------------------------------------
+    # --- builders ------------------------------------------------------------------------------------------
 
     def profile(self, spec: Spec) -> Profile:
         shape = self.interner.shape(spec.kind, spec.demand, spec.constraints, spec.preferences)
@@ -309,6 +309,12 @@ class Agent:
     def record(self) -> Worker:
         return self.rig.core.world.workers[self.name]
 
+    def schedulable(self) -> bool:
+        return self.record.schedulable
+
+    def verdict(self) -> WorkerVerdict:
+        return self.record.verdict
+
 
 @dataclass
 class TaskBuilder:
@@ -352,3 +358,8 @@ def failed(fence: Fence, exit_code: int = 1) -> e.AttemptReport:
 
 def newest(task: Task) -> Attempt:
     return task.attempts[-1]
+
+
+def stands(task: Task) -> TaskState:
+    """Where the task stands now, after whatever an earlier line of the test said of it."""
+    return task.state

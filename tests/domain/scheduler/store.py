@@ -94,5 +94,3 @@ class Store:
             floor=self.floor,
             next_sequence=self.next_sequence,
         )
-
-

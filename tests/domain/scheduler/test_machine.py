@@ -1,7 +1,7 @@
 """Does every invariant hold, whatever happens in whatever order?
 
-Nodes behave as agents must; the network, the clock, the leaders and the operators do what they like. Each step may
-end with the leader's death before, in the middle of, or after its commits.
+Nodes behave as agents must; the network, the clock, the leaders and the operators do what they like. Each
+step may end with the leader's death before, in the middle of, or after its commits.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.nodes = {name: Node(name, capacity) for name, capacity in zip(NODES, capacities, strict=True)}
         self.late: list[e.ReportsReceived] = []
 
-    # --- what the core says -----------------------------------------------------------------------------------
+    # --- what the core says --------------------------------------------------------------------------------
 
     def deliver(self) -> None:
         """Hand what the core said to whom it concerns, as far as they are still connected."""
@@ -86,7 +86,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def known(self) -> list[str]:
         return list(self.rig.core.world.tasks)
 
-    # --- clients and operators --------------------------------------------------------------------------------
+    # --- clients and operators -----------------------------------------------------------------------------
 
     @initialize()
     def start(self) -> None:
@@ -132,7 +132,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def relays_change(self, count: int) -> None:
         self.do(e.RelaysChanged(tuple(Relay(f"r{n}", f"address {n}") for n in range(count))))
 
-    # --- nodes ------------------------------------------------------------------------------------------------
+    # --- nodes ---------------------------------------------------------------------------------------------
 
     def say_hello(self, node: Node) -> None:
         if node.stream:
@@ -228,7 +228,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             task = self.rig.core.world.tasks[data.draw(st.sampled_from(known))]
             self.do(e.LogStateReported(self.rig.fence(task, task.attempt or 1), state))
 
-    # --- time and leaders -------------------------------------------------------------------------------------
+    # --- time and leaders ----------------------------------------------------------------------------------
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 2.5, 13.0, 130.0]))
     def time_passes(self, seconds: float) -> None:
@@ -261,7 +261,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         for node in self.nodes.values():
             node.stream = 0
 
-    # --- what must hold ---------------------------------------------------------------------------------------
+    # --- what must hold ------------------------------------------------------------------------------------
 
     @invariant()
     def one_attempt_runs_unless_given_away(self) -> None:
@@ -273,14 +273,15 @@ class SchedulerMachine(RuleBasedStateMachine):
         rig = self.rig
         self.do(e.ReleaseRequested(1, self.known()), e.DrainCancelled(1, list(NODES)))
         self.do(e.CordonRequested(1, list(NODES), cordoned=False))
-        for _ in range(12):
+        for _ in range(150):
             for node in self.nodes.values():
                 if not node.stream:
                     self.say_hello(node)
                 self.finish_all(node)
-            rig.after(40.0)
+            rig.after(5.0)
             self.deliver()
-            if all(task.state in TERMINAL for task in rig.core.world.tasks.values()):
+            waiting = [task for task in rig.core.world.tasks.values() if task.state not in TERMINAL]
+            if all(task.profile.shape.demand.cpu_milli > 8_000 for task in waiting):
                 break
         self.cancel_what_cannot_run()
         rig.note(rig.history.unfinished())
