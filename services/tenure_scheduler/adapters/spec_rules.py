@@ -12,6 +12,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import FieldDescriptor
 
 from tenure.v1 import task_spec_pb2 as spec_pb
+from tenure_core.echo import EchoSyntaxError, parse
 from tenure_core.errors import Violation
 from tenure_runtime.rpc.rules import Found, Path, Resolve, Rule, Test, told
 from tenure_runtime.rpc.validation import (
@@ -91,8 +92,6 @@ def _call(body: Any) -> Iterator[tuple[str, str]]:
 
 
 def _echo(script: str) -> Iterator[tuple[str, str]]:
-    from tenure_core.echo import EchoSyntaxError, parse
-
     try:
         parse(script)
     except EchoSyntaxError as error:

@@ -134,6 +134,10 @@ class ScriptedAgent:
         result = pb.AttemptResult(outcome=outcome, **facts)  # type: ignore[arg-type]
         await self.report(*(pb.AttemptReport(fence=fence, result=result) for fence in fences))
 
+    def held(self) -> list[pb.HeldAttempt]:
+        """Everything that it was told to start, as running."""
+        return [pb.HeldAttempt(fence=start.fence, started=True, pid=7) for start in self.starts]
+
     async def beat(self) -> pb.BeatResponse:
         """Renew the lease once."""
         assert self._channel is not None
@@ -175,6 +179,12 @@ class ScriptedAgent:
         await self._call.done_writing()
         await asyncio.wait_for(self.over.wait(), 5)
 
+    async def break_stream(self) -> None:
+        """Lose the session stream without ending it, while beats go on."""
+        assert self._call is not None
+        self._call.cancel()
+        await self._stop(self._reader)
+
     async def drop(self) -> None:
         """Break the connection, as a dying process does; beats end too."""
         await self._stop(self._beats)
@@ -204,11 +214,15 @@ async def _read(call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def agent(name: str, address: str, *, automatic: bool = False) -> AsyncIterator[ScriptedAgent]:
+async def agent(
+    name: str, address: str, *, automatic: bool = False, beating: bool = True
+) -> AsyncIterator[ScriptedAgent]:
     """Run a connected agent."""
     scripted = ScriptedAgent(name, address, automatic=automatic)
     try:
         await scripted.connect()
+        if beating:
+            scripted.keep_beating()
         yield scripted
     finally:
         await scripted.close()
