@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -75,7 +74,9 @@ def execute_again(arguments: list[str], lock: int, host: Host, runner: Runner, w
 
 
 def _descriptors(state: dict[str, Any]) -> list[int]:
-    found = [state["lock"], state["journal"][0], state["link"]]
+    found = [state["lock"], state["journal"][0]]
+    if state["link"] is not None:
+        found.append(state["link"]["fd"])
     for attempt in state["attempts"]:
         found += [*attempt["pipes"].values(), attempt["stdin"], attempt["spool"]["fd"]]
     return [fd for fd in found if fd >= 0]
@@ -102,9 +103,7 @@ def carry_over(state: dict[str, Any], host: Host, runner: Runner, warden: Warden
     for packed in state["attempts"]:
         runner.add(_unpacked(packed, host))
     _other_spools(host, host.ledger)
-    if state["link"] >= 0:
-        warden.connect(socket.socket(fileno=state["link"]))
-    warden.resume(agent_pid=state["agent"], listed=state["listed"])
+    warden.resume(state)
 
 
 def _unpacked(packed: dict[str, Any], host: Host) -> Attempt:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEADER: Final = struct.Struct("<II")
+_END: Final = bytes(_HEADER.size)
 CHUNK: Final = 1 << 20
 RESERVE: Final = 256 << 10
 PER_ATTEMPT: Final = 1 << 10
@@ -61,6 +62,7 @@ class Journal:
                 return
             yield json.loads(body)
             start += _HEADER.size + length
+            self._end = start
 
     def rewrite(self, records: Iterable[str]) -> None:
         """Replace the file by one with only these records, durably.
@@ -89,6 +91,15 @@ class Journal:
         self._pending.clear()
         self._urgent = False
 
+    def reopen(self) -> None:
+        """Go on behind the last whole record that `read` found: there is no room for another file.
+
+        Raises:
+            OSError: there is no file.
+        """
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        self._allocated = os.fstat(self._fd).st_size
+
     def adopt(self, fd: int, end: int) -> None:
         """Go on with a file that was open before a re-exec."""
         self._fd, self._end, self._allocated = fd, end, os.fstat(fd).st_size
@@ -111,8 +122,9 @@ class Journal:
         if not self._urgent and len(self._pending) < NOTES:
             return
         data = b"".join(self._pending)
-        self._reach(self._end + len(data))
-        _write_all(self._fd, data, self._end)
+        self._reach(self._end + len(data) + _HEADER.size)
+        # The end is marked: behind a torn write there may be whole records of an earlier life.
+        _write_all(self._fd, data + _END, self._end)
         os.fdatasync(self._fd)
         self._end += len(data)
         self._pending.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import select
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tenure_worker_agent.warden.protocol import Decoder, Message, framed
 
@@ -71,6 +71,14 @@ class Link:
         self._epoll.unregister(self.fd)
         self._sock.close()
 
-    def detach(self) -> int:
-        """Hand the socket on to a re-executed warden."""
-        return self._sock.detach()
+    def carried(self) -> dict[str, Any]:
+        """What a re-executed warden needs to go on in the middle of a message; the socket is detached."""
+        unsent, received = self._unsent.hex(), self._decoder.pending.hex()
+        return {"fd": self._sock.detach(), "unsent": unsent, "received": received}
+
+    def resume(self, carried: dict[str, Any]) -> None:
+        """Go on where `carried` says."""
+        self._decoder.pending += bytes.fromhex(carried["received"])
+        self._unsent += bytes.fromhex(carried["unsent"])
+        if self._unsent:
+            self._epoll.modify(self.fd, select.EPOLLIN | select.EPOLLOUT)

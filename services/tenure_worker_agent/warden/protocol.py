@@ -70,10 +70,11 @@ def framed(texts: Iterable[str]) -> bytes:
 class Decoder:
     """Puts received pieces together again."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("pending",)
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self.pending = bytearray()
+        """The beginning of a message."""
 
     def feed(self, data: bytes) -> Iterable[Message]:
         """The messages that `data` completes.
@@ -81,7 +82,7 @@ class Decoder:
         Raises:
             ProtocolError: a length or a body that no peer of ours would send.
         """
-        buffer = self._buffer
+        buffer = self.pending
         buffer += data
         start = 0
         messages: list[Message] = []

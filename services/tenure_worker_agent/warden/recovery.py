@@ -17,7 +17,7 @@ from tenure_worker_agent.warden.identity import kill_if_same, start_ticks
 from tenure_worker_agent.warden.protocol import to_json
 from tenure_worker_agent.warden.records import Ledger, exit_record
 from tenure_worker_agent.warden.segments import listed
-from tenure_worker_agent.warden.spool import left_behind
+from tenure_worker_agent.warden.spool import NO_ROOM, left_behind
 from tenure_worker_agent.warden.tree import carries, descendants
 
 if TYPE_CHECKING:
@@ -62,22 +62,36 @@ def recover(host: Host) -> None:
     host.groups.sweep()
     kill_leftovers(ledger, host.boot_id)
     evidence = WARDEN_DIED if ledger.boot_id == host.boot_id else HOST_REBOOTED
-    for fence, known in ledger.attempts.items():
-        if not known.exit:
-            known.exit = to_json(
-                exit_record(
-                    fence,
-                    "lost",
-                    evidence=evidence,
-                    pid=known.pid,
-                    started=known.at,
-                    ended=time.time_ns(),
-                    note=known.note,
-                )
-            )
+    found = [fence for fence, known in ledger.attempts.items() if not known.exit]
+    for fence in found:
+        known = ledger.attempts[fence]
+        record = exit_record(
+            fence,
+            "lost",
+            evidence=evidence,
+            pid=known.pid,
+            started=known.at,
+            ended=time.time_ns(),
+            note=known.note,
+        )
+        ledger.ended(fence, to_json(record))
     ledger.instance, ledger.boot_id = host.instance, host.boot_id
     _take_over_spools(host)
-    host.journal.rewrite(ledger.records())
+    _write(host, found)
+
+
+def _write(host: Host, found: list[str]) -> None:
+    """A fresh journal; on a full disk the old one, whose reserve has room for what was found."""
+    try:
+        host.journal.rewrite(host.ledger.records())
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        host.journal.reopen()
+        host.journal.append(to_json(["H", host.instance, host.boot_id]))
+        for fence in found:
+            host.journal.append(f'["X","{fence}",{host.ledger.attempts[fence].exit}]')
+        host.journal.sync()
 
 
 def _take_over_spools(host: Host) -> None:

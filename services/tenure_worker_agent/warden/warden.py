@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import select
 import signal
+import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure_worker_agent.warden.clock import boottime
@@ -19,7 +20,6 @@ from tenure_worker_agent.warden.spawn import SpawnError
 from tenure_worker_agent.warden.supervisor import CONFIGURATION, Supervisor
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from tenure_worker_agent.warden.host import Host
@@ -74,19 +74,25 @@ class Warden:
 
     def run(self) -> int | None:
         """Turn until told to end; returns the exit code, None when a re-exec is due."""
-        while self._exit_code is None and not self.upgrade_wanted:
+        while self._exit_code is None and not self._may_upgrade:
             self._care_for_agent()
             self._take_in(self._epoll.poll(self._timeout()))
             self._work()
         return self._exit_code
 
+    @property
+    def _may_upgrade(self) -> bool:
+        """Orders that are on their way to their exec are never carried over: they end their way first."""
+        return self.upgrade_wanted and not self._starter.pending and not self._stopping
+
     def _timeout(self) -> float:
-        if self._starter.pending or self._host.events:
+        hears = self._link is not None and not self._link.congested
+        if self._starter.pending or (hears and (self._host.events or self._list_wanted)):
             return 0.0
         due = self._runner.next_timer()
         if self._resting:
             due = min(due, self._runner.output.resting_until)
-        if self._runner.output.changed and self._link is not None:
+        if self._runner.output.changed and hears:
             due = min(due, self._told_at + TELL_EVERY)
         if self._agent is not None:
             due = min(due, self._agent.start_at)
@@ -310,7 +316,9 @@ class Warden:
             self._host.tell({"is": "stopping"})
 
     def _wind_down(self) -> None:
-        if not self._runner.idle or self._starter.pending or self._host.events:
+        if not self._runner.idle or self._starter.pending:
+            return
+        if self._host.events and self._stopping == 1 and self._link is not None and not self._link.congested:
             return
         if self._agent is None or not self._agent.runs:
             self._exit_code = OK
@@ -327,9 +335,14 @@ class Warden:
             # No room for a second file: the old one goes on growing into what is left.
             return
 
-    def resume(self, *, agent_pid: int, listed: bool) -> None:
-        """Go on after a re-exec: the agent asks for a list, whatever happened in between is looked up."""
-        self._listed_once = listed
+    def resume(self, carried: dict[str, Any]) -> None:
+        """Go on after a re-exec: the agent gets a fresh list, whatever happened in between is looked up."""
+        self._listed_once = carried["listed"]
+        if carried["link"] is not None:
+            self.connect(socket.socket(fileno=carried["link"]["fd"]))
+            assert self._link is not None
+            self._link.resume(carried["link"])
+        agent_pid = carried["agent"]
         if self._agent is not None and agent_pid:
             self._agent.adopt(agent_pid)
         self._on_signals({signal.SIGCHLD})
@@ -338,7 +351,7 @@ class Warden:
     def carried(self) -> dict[str, Any]:
         """What a re-executed warden needs of the loop."""
         return {
-            "link": self._link.detach() if self._link is not None else -1,
+            "link": self._link.carried() if self._link is not None else None,
             "agent": self._agent.pid if self._agent is not None else 0,
             "listed": self._listed_once,
         }

@@ -32,7 +32,7 @@ class WardenProcess:
 
     def __init__(self, state: Path, *flags: str) -> None:
         self.state = state
-        self._flags = flags
+        self.flags = flags
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self.events: list[Message] = []
@@ -48,7 +48,7 @@ class WardenProcess:
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "tenure_worker_agent.warden", "--state-directory", str(self.state)]
         self._process = subprocess.Popen(
-            [*command, "--control-fd", str(theirs.fileno()), *self._flags, *flags],
+            [*command, "--control-fd", str(theirs.fileno()), *self.flags, *flags],
             pass_fds=[theirs.fileno()],
             **options,
         )
