@@ -2,9 +2,10 @@
 
     python bench/relay_speed.py [megabytes]
 
-Four processes: the relay, a pusher that makes frames as a warden does (checksums included), a reader, and for the
-reference a server and a reader of a bare grpc.aio stream of 256 KiB messages. Rounds of the reference and of the relay
-alternate; medians are printed as one JSON object. The relay keeps its log in the folder of `TMPDIR`.
+Four processes: the relay, a pusher that makes frames as a warden does (checksums included), a reader, and
+for the reference a server and a reader of a bare grpc.aio stream of 256 KiB messages. Rounds of the
+reference and of the relay alternate; medians are printed as one JSON object. The relay keeps its log in the
+folder of `TMPDIR`.
 """
 
 from __future__ import annotations
@@ -17,19 +18,23 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import grpc
 
-from tenure.dispatch.v1.log_ingest_service_pb2 import PushChunk, PushRequest
+from tenure.dispatch.v1.log_ingest_service_pb2 import PushChunk, PushRequest, PushResponse
 from tenure.dispatch.v1.log_ingest_service_pb2_grpc import LogIngestServiceStub
 from tenure.v1.log_service_pb2 import TailLogsRequest, TailLogsResponse
 from tenure_core.frames import encode_header
+from tenure_log_relay.adapters.allocator import keep_buffers
+from tenure_log_relay.adapters.wire import varint
 
 FRAME = 256 * 1024
 ROUNDS = 3
 DELAY_LINES = 300
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+PUSH = "/tenure.dispatch.v1.LogIngestService/Push"
 TASK = "bench" + "0" * 14
 
 
@@ -74,20 +79,28 @@ async def push(address: str, kind: str, megabytes: int) -> None:
     """Push frames and wait for the last ack."""
     payload = os.urandom(FRAME) if kind == "b" else lines_of(100 if kind == "m" else 24)
     async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
-        stub: Any = LogIngestServiceStub(channel)
-        call = stub.Push()
+        stub: Any = channel.stream_stream(PUSH, response_deserializer=PushResponse.FromString)
+        call = stub()
         acked = asyncio.create_task(last_ack(call))
         offset = number = 0
         while offset < megabytes * 1_000_000:
             header = encode_header(
                 payload, channel=1, number=number, offset=offset, wall_ns=time.time_ns(), boot_ns=number
             )
-            await call.write(PushRequest(chunks=[PushChunk(fence=fence(kind), frames=header + payload)]))
+            await call.write(request_of(fence(kind), header, payload))
             offset += len(payload)
             number += 1
-        await call.write(PushRequest(chunks=[PushChunk(fence=fence(kind), final_frames=number)]))
+        last = PushRequest(chunks=[PushChunk(fence=fence(kind), final_frames=number)])
+        await call.write(last.SerializeToString())
         await acked
         call.cancel()
+
+
+def request_of(name: str, *parts: bytes) -> bytes:
+    """A `PushRequest` with frames in several parts, which are copied once."""
+    size = sum(map(len, parts))
+    chunk = b"\x0a" + varint(len(name)) + name.encode() + b"\x12" + varint(size)
+    return b"".join((b"\x12", varint(len(chunk) + size), chunk, *parts))
 
 
 async def last_ack(call: Any) -> None:
@@ -210,7 +223,7 @@ def wait_for_attempt(address: str, kind: str) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    fields = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
@@ -255,6 +268,7 @@ if __name__ == "__main__":
     elif first == "reference":
         asyncio.run(reference_read(rest[0], int(rest[1])))
     elif first in ("push", "read", "delays"):
+        keep_buffers()
         work = {"push": push, "read": read, "delays": delays}[first]
         asyncio.run(work(rest[0], rest[1], int(rest[2])))
     else:

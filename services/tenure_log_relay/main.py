@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import socket
 from importlib.metadata import version
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from tenure_log_relay.adapters.allocator import keep_buffers
 from tenure_log_relay.adapters.data_dir import DataDir
@@ -20,6 +20,7 @@ from tenure_runtime.etcd.channel import Tls
 from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.etcd.registration import Registration
+from tenure_runtime.logging_setup import get_logger
 from tenure_runtime.rpc.server import Server
 from tenure_runtime.rpc.transport import create_channel, split_address
 from tenure_runtime.supervise import Process, run
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tenure_runtime.config_sections import EtcdConfig
+
+UNREGISTERED_SECONDS: Final = 3.0
+_log = get_logger("relay")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -64,8 +68,21 @@ async def serve(process: Process, config: LogRelayConfig) -> None:
     registration = Registration(etcd, key, value.SerializeToString(), ttl=config.ttl)
     process.at_shutdown("withdraw the registration", registration.close, timeout=0.5)
     registration.start()
+    process.spawn("watch the registration", _warned(registration), may_end=True)
     await server.set_serving(True)
     await process.ready(f"serving on {address}", relay=data.relay, address=address, port=port)
+
+
+async def _warned(registration: Registration) -> None:
+    """Say once that nobody learns of this relay; it serves what it has all the same."""
+    try:
+        await asyncio.wait_for(registration.registered.wait(), UNREGISTERED_SECONDS)
+    except TimeoutError:
+        _log.warning(
+            "etcd does not answer: this relay is not registered and gets no new attempts until it is"
+        )
+        await registration.registered.wait()
+        _log.info("registered")
 
 
 def limits_of(config: StorageConfig) -> StorageLimits:

@@ -21,6 +21,7 @@ from tenure.v1.log_service_pb2_grpc import LogServiceStub
 from tests.adapters.log_relay.spools import Spool
 
 START_SECONDS = 20.0
+END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 BATCH = 512 * 1024
 
 
@@ -119,7 +120,7 @@ class Pusher:
 
     async def next_acks(self) -> list[PushAck]:
         answer = await self._call.read()
-        if answer is grpc.aio.EOF:
+        if answer is END:
             raise EOFError(f"{await self._call.code()}: {await self._call.details()}")
         for ack in answer.acks:
             self.acks[ack.fence] = ack
@@ -135,7 +136,7 @@ class Pusher:
 
     async def close(self) -> None:
         await self._call.done_writing()
-        while await self._call.read() is not grpc.aio.EOF:
+        while await self._call.read() is not END:
             pass
 
 

@@ -51,13 +51,13 @@ def joined(parts: list[bytes | int]) -> list[bytes | int]:
     """Neighbours of one kind added up; without empty ones."""
     out: list[bytes | int] = []
     for part in parts:
-        last = out[-1] if out else None
-        if (isinstance(part, bytes) and isinstance(last, bytes)) or (
-            isinstance(part, int) and isinstance(last, int)
-        ):
-            out[-1] = last + part
-        elif part != b"":
-            out.append(part)
+        match out[-1:], part:
+            case [bytes(last)], bytes(more):
+                out[-1] = last + more
+            case [int(before)], int(missing):
+                out[-1] = before + missing
+            case _:
+                out += [part] if part != b"" else []
     return out
 
 

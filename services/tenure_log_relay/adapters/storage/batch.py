@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tenure_core.frames import Frame
     from tenure_log_relay.adapters.storage.attempt import AttemptLog
 
-MAX_ITEM: Final = 1 << 20
+MAX_ITEM: Final = 512 << 10
 MAX_BATCH: Final = 8 << 20
 RENAME: Final = 1 << 20
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tenure_log_relay.adapters.storage.segment import Segment
     from tenure_log_relay.domain.extents import Extent
 
-BLOCK: Final = 1 << 20
+BLOCK: Final = 512 << 10
 
 
 async def next_chunk(log: SegmentLog, attempt: AttemptLog, number: int) -> Chunk | None:
