@@ -14,6 +14,7 @@ SETTLED: Final = 5.0
 """Seconds after which a death is not counted as a crash at the start."""
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 5.0
+MAIN_ONLY: Final = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
 CONFIGURATION: Final = 2
 """Exit code of an agent that cannot work as it is configured."""
 
@@ -42,7 +43,8 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         try:
             command = [*self._command, "--warden-fd", str(theirs.fileno())]
-            environment = dict(os.environ)
+            # What concerns the main process alone stays here.
+            environment = {name: value for name, value in os.environ.items() if name not in MAIN_ONLY}
             self.pid = spawn(
                 command[0], command, environment, os.getcwd(), (-1, -1, -1), (theirs.fileno(),), session=False
             )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tenure_worker_agent.warden.clock import boottime
 from tenure_worker_agent.warden.link import Link
+from tenure_worker_agent.warden.notify import notify
 from tenure_worker_agent.warden.orders import Order
 from tenure_worker_agent.warden.protocol import Message, ProtocolError, to_json
 from tenure_worker_agent.warden.spawn import SpawnError
@@ -145,7 +146,10 @@ class Warden:
             return
         if self._list_wanted:
             host.events = [self._snapshot()]
-            self._list_wanted, self._listed_once = False, True
+            self._list_wanted = False
+            if not self._listed_once:
+                self._listed_once = True
+                notify("READY=1")
         now = boottime()
         if output.changed and now - self._told_at >= TELL_EVERY:
             spans = {fence: host.spools[fence].span for fence in output.changed if fence in host.spools}
@@ -314,6 +318,7 @@ class Warden:
             self._runner.stop(attempt, "shutdown", grace)
         if self._stopping == 1:
             self._host.tell({"is": "stopping"})
+            notify("STOPPING=1")
 
     def _wind_down(self) -> None:
         if not self._runner.idle or self._starter.pending:
