@@ -125,6 +125,10 @@ class Core:
         for event in events:
             HANDLERS[type(event)](world, event)
         world.timers.fire(now.boot)
+        if world.storm.judge:
+            # After all events: workers that go together are judged together.
+            world.storm.judge = False
+            losses.declare_due(world)
         self._mark_running()
         if len(world.finished) > world.config.retained_tasks + world.config.retention_batch:
             retention.remove_tasks(world)

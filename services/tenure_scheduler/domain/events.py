@@ -171,6 +171,8 @@ class ReportsReceived:
     stream: int
     processed: int
     reports: list[AttemptReport]
+    phase: int = 0
+    """What the agent says of itself; 0: unchanged."""
 
 
 @dataclass(slots=True)

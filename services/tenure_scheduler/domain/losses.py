@@ -91,7 +91,7 @@ def await_loss(world: World, worker: Worker) -> None:
     world.storm.gone[worker.name] = worker
     storms.note_gone(world, worker)
     arm_exclusive(world, worker)
-    declare_due(world)
+    world.storm.judge = True
 
 
 def arm_exclusive(world: World, worker: Worker) -> None:

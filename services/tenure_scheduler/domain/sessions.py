@@ -36,7 +36,6 @@ from tenure_scheduler.domain.logs import tell_relays
 from tenure_scheduler.domain.losses import (
     WORDS,
     await_loss,
-    declare_due,
     delete_live,
     live_is_gone,
     lose_when_safe,
@@ -214,6 +213,7 @@ def on_live_seen(world: World, event: LiveSeen) -> None:
         return
     worker.live_revision = event.live_revision
     world.storm.gone.pop(worker.name, None)
+    world.storm.judge = True
     storms.note_live(world)
     joining, worker.joining = worker.joining, None
     if joining is not None and joining.stream != NO_STREAM:
@@ -274,7 +274,7 @@ def on_registered(world: World, event: WorkerRegistered) -> None:
     storms.note_live(world)
     _attach(world, worker, joining)
     worker.gone_at = NEVER
-    declare_due(world)
+    world.storm.judge = True
 
 
 def on_join_failed(world: World, event: JoinFailed) -> None:

@@ -39,9 +39,11 @@ def note_live(world: World) -> None:
     live.append((now, count))
     while len(live) > 1 and live[1][0] <= now - world.config.storm_window:
         live.popleft()
-    if count:
+    if count and storm.all_lost:
+        # The others are probably on their way back as well.
         storm.all_lost = False
-    elif most_recently_live(world) >= 2:
+        storm.grace_until = max(storm.grace_until, now + world.config.grace)
+    elif not count and most_recently_live(world) >= 2:
         storm.all_lost = True
 
 

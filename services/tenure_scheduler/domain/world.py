@@ -54,6 +54,8 @@ class Storm:
     next_at: Instant = NEVER
     active: bool = False
     all_lost: bool = False
+    judge: bool = False
+    """Somebody was found gone, or back, in this `apply`: losses are judged after all of its events."""
 
 
 class World:

@@ -212,3 +212,52 @@ def test_history_keeps_the_newest_20_attempts() -> None:
         rig.after(1.0)
     assert (len(task.attempts), task.dropped_attempts, task.attempt) == (20, 6, 26)
     assert rig.core.explain(task).story[1] == "(6 earlier attempts are no longer recorded)"
+
+
+def test_a_result_of_an_earlier_attempt_on_the_same_worker_is_fenced() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().assigned()
+    agent.report(e.AttemptReport(rig.fence(task), e.ReportKind.NOT_STARTED))
+    assert task.attempt == 2
+    rig.clear()
+    agent.report(result(rig.fence(task, 1)))
+    (fenced,) = rig.only(c.SendCommands).fenced
+    assert (fenced.fence, fenced.current) == (rig.fence(task, 1), 2)
+    assert task.state is TaskState.ASSIGNED
+
+
+def test_a_failure_that_waits_for_its_retry_stands() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task(TWICE).running_on(agent)
+    agent.report(failed(rig.fence(task), 1))
+    rig.clear()
+    agent.succeeds(task)
+    (fenced,) = rig.only(c.SendCommands).fenced
+    assert fenced.reason == "the attempt ended FAILED before this result came"
+    agent.report(failed(rig.fence(task), 1))
+    assert rig.only(c.SendCommands).accepted == [rig.fence(task)]
+    assert (task.state, task.failures) == (TaskState.BACKOFF, 1)
+
+
+def test_an_attempt_that_runs_after_all_goes_on() -> None:
+    """A level report that crossed with the Start made us give it up; nobody else has it yet."""
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().assigned()
+    rig.do(e.CordonRequested(1, ["w1"]))
+    rig.do(e.LevelReported("w1", agent.stream, 1, []))
+    assert newest(task).outcome is AttemptOutcome.NOT_STARTED
+    agent.starts(task)
+    assert (stands(task), task.attempt, newest(task).outcome) == (TaskState.RUNNING, 1, None)
+
+
+def test_writing_a_task_again_does_not_write_its_ownership_again() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    rig.core.get(task.id)
+    dirty = rig.core.take_dirty()
+    assert (dirty.tasks, dirty.owns, dirty.disowned) == ([task], [], [])
+    rig.store.commit(dirty)

@@ -314,3 +314,42 @@ def test_a_retired_worker_is_active_again_after_a_hello() -> None:
     assert agent.record.verdict is WorkerVerdict.RETIRED
     agent.hello()
     assert agent.verdict() is WorkerVerdict.ACTIVE
+
+
+def test_another_instance_cannot_keep_what_it_claims_to_hold() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    rig.expire(agent)
+    rig.clear()
+    agent.instance = "i2"
+    agent.hello()
+    sent = rig.only(c.SendCommands)
+    assert [f.fence for f in sent.fenced] == [rig.fence(task, 1)]
+    assert (task.attempts[0].outcome, task.attempt) == (AttemptOutcome.LOST, 2)
+
+
+def test_a_live_session_of_another_instance_loses_what_the_new_one_claims() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    agent.end()
+    rig.after(3.0)
+    agent.instance = "i2"
+    agent.hello()
+    assert task.attempts[0].evidence is LossEvidence.WORKER_REPLACED
+    assert task.attempt == 2
+
+
+def test_left_over_attempts_are_counted_once_however_often_the_worker_comes() -> None:
+    rig = Rig()
+    first = rig.worker("w1", capacity=Capacity(1_000))
+    task = rig.a_task(ONE).running_on(first)
+    rig.expire(first)
+    rig.worker("w2", capacity=Capacity(1_000))
+    first.hello()
+    first.hello()
+    assert first.record.pool.cpu_milli == 0
+    rig.do(e.LevelReported("w1", first.stream, 9, []))
+    assert first.record.pool.cpu_milli == 1_000
+    assert task.attempt == 2
