@@ -7,10 +7,16 @@ is used up, whoever wants them still: those readers go on from the disk.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from tenure_log_relay.adapters.storage.attempt import Chunk
 
 if TYPE_CHECKING:
-    from tenure_log_relay.adapters.storage.attempt import AttemptLog, Chunk
+    from tenure_core.frames import Frame
+    from tenure_log_relay.adapters.storage.attempt import AttemptLog
+
+JOINED_COST: Final = 256 * 1024
 
 
 class HotMemory:
@@ -33,17 +39,34 @@ class HotMemory:
 
 
 def hot_chunk(attempt: AttemptLog, number: int) -> Chunk | None:
-    """The chunk in memory that begins with, or holds, frame `number`."""
+    """Chunks in memory from frame `number` on, small ones joined: who is behind gets fewer messages."""
     hot = attempt.hot
-    if not hot or number < hot[0].first:
+    if not hot or number < hot[0].first or number >= hot[-1].after:
         return None
-    if number >= hot[-1].first:
-        return hot[-1] if number < hot[-1].after else None
+    index = _index(hot, number)
+    chunk = hot[index]
+    if index == len(hot) - 1 or chunk.cost > JOINED_COST:
+        return chunk
+    frames: list[Frame] = []
+    cost = 0
+    for following in islice(hot, index, None):
+        cost += following.cost
+        if frames and cost > JOINED_COST:
+            break
+        frames += following.frames
+        chunk = following
+    return Chunk(frames, hot[index].first, chunk.after)
+
+
+def _index(hot: deque[Chunk], number: int) -> int:
+    """Index of the chunk that begins with, or holds, frame `number`."""
     low, high = 0, len(hot) - 1
+    if number >= hot[-1].first:
+        return high
     while low < high:
         middle = (low + high) // 2
         if number < hot[middle].after:
             high = middle
         else:
             low = middle + 1
-    return hot[low]
+    return low
