@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -88,3 +89,8 @@ class WorkerAgentConfig:
             yield "schedulers", "names no scheduler"
         if self.spool.per_attempt > self.spool.per_node:
             yield "spool.per_attempt", "is more than spool.per_node"
+
+
+def worker_name(config: WorkerAgentConfig) -> str:
+    """The configured name, else that of the host."""
+    return config.name or socket.gethostname()

@@ -1,0 +1,5 @@
+"""`python -m tenure_worker_agent`."""
+
+from tenure_worker_agent.main import main
+
+main()

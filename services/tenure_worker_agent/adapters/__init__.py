@@ -1,0 +1,1 @@
+"""How the agent reaches schedulers, relays, its warden and its disk."""

@@ -1,0 +1,202 @@
+"""Where do results wait that no warden's journal has?
+
+Noops, and attempts that were never started: an append-only file of lines, each a checksum and a JSON array.
+["R", result, fences…] keeps, ["A", fences…] drops. One write and one fdatasync serve everything that
+arrived while the one before was running. A file that has grown is replaced by one with what is still of
+interest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from tenure_core.states import AttemptOutcome, LossEvidence
+from tenure_runtime.startup import CannotStart
+from tenure_worker_agent.domain.events import ResultsKept, ResultsNotKept
+from tenure_worker_agent.domain.results import LogFinals, Result
+
+HISTORY: Final = 4 << 20
+"""Bytes from which on the file is replaced by a shorter one."""
+GROWTH: Final = 8
+"""A file is not replaced again before it has grown by this factor."""
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+Answer = Callable[[ResultsKept | ResultsNotKept], None]
+
+
+class Outbox:
+    """The file and what it holds. Blocking work is done by one thread, batch by batch."""
+
+    def __init__(self, path: Path, answer: Answer) -> None:
+        self._path = path
+        self._answer = answer
+        self._live: dict[str, Result] = {}
+        self._lines: list[bytes] = []
+        self._fences: list[str] = []
+        self._dropped: list[str] = []
+        self._size = 0
+        self._limit = HISTORY
+        self._fd = -1
+        self._thread = ThreadPoolExecutor(1, "outbox")
+        self._writing: asyncio.Task[None] | None = None
+
+    def open(self) -> list[tuple[str, Result]]:
+        """Read what is there and cut off a torn end; CannotStart when the file cannot be used."""
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            content = self._path.read_bytes()
+            self._size = self._replay(content)
+            os.ftruncate(self._fd, self._size)
+            os.lseek(self._fd, 0, os.SEEK_END)
+        except OSError as error:
+            raise CannotStart(f"cannot use {self._path}: {error.strerror}") from None
+        return list(self._live.items())
+
+    def _replay(self, content: bytes) -> int:
+        good = 0
+        for end, record in _records(content):
+            good = end
+            if record[0] == "R":
+                result = _from_json(record[1])
+                self._live.update((fence, result) for fence in record[2:])
+            elif record[0] == "A":
+                for fence in record[1:]:
+                    self._live.pop(fence, None)
+        return good
+
+    def keep(self, results: Iterable[tuple[str, Result]]) -> None:
+        """Make results durable; `answer` hears when they are, or that they cannot be."""
+        new = list(results)
+        self._live.update(new)
+        self._lines += _grouped(new)
+        self._fences += [fence for fence, _ in new]
+        self._begin()
+
+    def drop(self, fences: Iterable[str]) -> None:
+        """These are acknowledged. Written with the next results: repeating an answered one does no harm."""
+        for fence in fences:
+            if self._live.pop(fence, None) is not None:
+                self._dropped.append(fence)
+
+    def _begin(self) -> None:
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="outbox")
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._lines:
+                if self._dropped:
+                    self._lines.insert(0, _line(["A", *self._dropped]))
+                lines, fences = self._lines, self._fences
+                self._lines, self._fences, self._dropped = [], [], []
+                if self._size > self._limit:
+                    write, data = self._replace, b"".join(_grouped(self._live.items()))
+                else:
+                    write, data = self._append, b"".join(lines)
+                try:
+                    await loop.run_in_executor(self._thread, write, data)
+                except OSError as error:
+                    for fence in fences:
+                        self._live.pop(fence, None)
+                    self._answer(ResultsNotKept(fences, error.strerror or str(error)))
+                else:
+                    self._answer(ResultsKept(fences))
+        finally:
+            self._writing = None
+
+    def _append(self, data: bytes) -> None:
+        """Runs in the thread."""
+        try:
+            _write_all(self._fd, data, self._size)
+            os.fdatasync(self._fd)
+        except OSError:
+            # What was written in part would hide everything after it from a reader.
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(data)
+
+    def _replace(self, data: bytes) -> None:
+        """Runs in the thread: a new file with just this takes the place of the old one."""
+        fresh = self._path.with_suffix(".new")
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            _write_all(fd, data, 0)
+            os.fsync(fd)
+            fresh.replace(self._path)
+        except OSError:
+            os.close(fd)
+            raise
+        os.close(self._fd)
+        self._fd, self._size, self._limit = fd, len(data), max(HISTORY, GROWTH * len(data))
+
+    async def close(self) -> None:
+        """Write what is left."""
+        if self._writing is not None:
+            await self._writing
+        if self._dropped and self._fd >= 0:
+            line = _line(["A", *self._dropped])
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._append, line)
+            except OSError:
+                # They are told once more after the next start, and answered once more.
+                self._dropped = []
+        self._thread.shutdown()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _grouped(results: Iterable[tuple[str, Result]]) -> list[bytes]:
+    """Lines that keep these results; attempts that share one (a batch of noops) share a line."""
+    groups: dict[int, tuple[Result, list[str]]] = {}
+    for fence, result in results:
+        group = groups.get(id(result))
+        if group is None:
+            group = groups[id(result)] = (result, [])
+        group[1].append(fence)
+    return [_line(["R", list(result), *fences]) for result, fences in groups.values()]
+
+
+def _write_all(fd: int, data: bytes, position: int) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], position + done)
+
+
+def _line(record: list[Any]) -> bytes:
+    body = _encode(record).encode()
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def _records(content: bytes) -> Iterator[tuple[int, list[Any]]]:
+    """Each intact record with the position behind it, up to the first that is not."""
+    start = 0
+    while (end := content.find(b"\n", start)) >= 0:
+        checksum, _, body = content[start:end].partition(b" ")
+        if checksum != b"%08x" % zlib.crc32(body):
+            return
+        start = end + 1
+        yield start, json.loads(body)
+
+
+def _from_json(fields: list[Any]) -> Result:
+    outcome, code, signal, reason, evidence, started, ended, pid, log = fields
+    return Result(
+        AttemptOutcome(outcome),
+        code,
+        signal,
+        reason,
+        None if evidence is None else LossEvidence(evidence),
+        started,
+        ended,
+        pid,
+        None if log is None else LogFinals(*log),
+    )

@@ -1,0 +1,94 @@
+"""May this attempt be exec'd, and how?
+
+Only with a live deadline, for the present connect, for a fence that was never begun here (invariant I4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tenure_core.states import AttemptOutcome
+from tenure_worker_agent.domain.attempts import Attempt, Stage
+from tenure_worker_agent.domain.commands import NotStarted, OrderProcess, PlaceLogs
+from tenure_worker_agent.domain.plans import NOTHING_TO_RUN, Impossible, RunProcess, Start
+from tenure_worker_agent.domain.results import NO_OUTPUT, Result
+
+if TYPE_CHECKING:
+    from tenure_worker_agent.domain.holdings import Holdings
+    from tenure_worker_agent.domain.lease import Lease
+    from tenure_worker_agent.domain.turn import Turn
+
+
+class Starting:
+    """The way from a Start to an order."""
+
+    def __init__(self, turn: Turn, lease: Lease, holdings: Holdings) -> None:
+        self._turn = turn
+        self._lease = lease
+        self._holdings = holdings
+        self._waiting: dict[str, Start] = {}
+        """Starts of the present stream that wait for a live deadline."""
+        self.closed = False
+        """The node is shutting down: what waits is decided by the end of the stream."""
+
+    def take(self, starts: list[Start]) -> None:
+        """Starts of the present stream."""
+        if not self._lease.live or self.closed or self._waiting:
+            for start in starts:
+                self._waiting[start.fence] = start
+            self.resume()
+        else:
+            self._launch(starts)
+
+    def resume(self) -> None:
+        """The deadline may be live again."""
+        if self._waiting and self._lease.live and not self.closed:
+            starts = list(self._waiting.values())
+            self._waiting.clear()
+            self._launch(starts)
+
+    def withdraw(self, fence: str, reason: str) -> bool:
+        """A Stop for a Start that still waits; False when there is none."""
+        if self._waiting.pop(fence, None) is None:
+            return False
+        self._holdings.news[fence] = NotStarted(reason or "stopped before it was started")
+        return True
+
+    def discard(self) -> None:
+        """The stream ended: its Starts are void."""
+        self._waiting.clear()
+
+    def _launch(self, starts: list[Start]) -> None:
+        holdings = self._holdings
+        known, now = holdings.knows, self._turn.now.utc_ns
+        succeeded = Result(AttemptOutcome.SUCCEEDED, started_ns=now, ended_ns=now, log=NO_OUTPUT)
+        results: list[tuple[str, Result]] = []
+        for start in starts:
+            fence, plan, _ = start
+            if known(fence):
+                holdings.tell_again(fence)
+            elif plan is NOTHING_TO_RUN:
+                results.append((fence, succeeded))
+            elif isinstance(plan, RunProcess):
+                self._order(start, plan)
+            elif isinstance(plan, Impossible):
+                rejected = Result(AttemptOutcome.REJECTED, reason=plan.reason, ended_ns=now, log=NO_OUTPUT)
+                results.append((fence, rejected))
+        if results:
+            holdings.keep(results)
+
+    def _order(self, start: Start, plan: RunProcess) -> None:
+        fence, lease = start.fence, self._lease
+        attempt = Attempt(Stage.ORDERED)
+        attempt.grace = plan.grace
+        note: dict[str, object] = {"relay": start.relay}
+        times = None
+        if plan.exclusive:
+            times = lease.kill_times(plan.grace)
+            attempt.exclusive, attempt.kill_at = True, times[1]
+            note.update(exclusive=True, grace=plan.grace)
+        if plan.run_limit:
+            note["limit"] = plan.run_limit
+        self._holdings.add(fence, attempt)
+        self._turn.do(PlaceLogs(fence, start.relay, fresh=True))
+        self._turn.do(OrderProcess(fence, plan.order, lease.deadline, times, note))
