@@ -62,10 +62,10 @@ def check_folder(folder: Path) -> None:
 def run_agent(words: Sequence[str], fd: int) -> NoReturn:
     """Be the agent of the warden at the other end of this socket."""
 
-    async def serve(process: Process, config: WorkerAgentConfig) -> None:
-        # Imported here: what becomes the warden needs none of it.
-        from tenure_worker_agent.wiring import wire
+    # Imported here: what becomes the warden needs none of it.
+    from tenure_worker_agent.wiring import wire
 
+    async def serve(process: Process, config: WorkerAgentConfig) -> None:
         await wire(process, config, fd)
 
     run(PROGRAM, serve, configure=lambda: configure(words))

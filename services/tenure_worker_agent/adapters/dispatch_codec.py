@@ -65,8 +65,7 @@ def report_bytes(last_command: int, news: Iterable[tuple[str, c.News]], *, stopp
     request = pb.SessionRequest()
     report = request.report
     report.last_command = last_command
-    if stopping:
-        report.phase = WorkerPhase.WORKER_PHASE_STOPPING
+    report.phase = WorkerPhase.WORKER_PHASE_STOPPING if stopping else WorkerPhase.WORKER_PHASE_READY
     add = report.attempts.add
     shared: Result | None = None
     message: pb.AttemptResult | None = None
