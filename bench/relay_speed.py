@@ -133,23 +133,30 @@ async def read(address: str, kind: str, megabytes: int) -> None:
         report((size / 1e6 if kind == "b" else count) / seconds)
 
 
+def line_request(kind: str, number: int) -> PushRequest:
+    """A push of one line, the `number`th."""
+    line = b"line %6d\n" % number
+    offset = number * len(line)
+    header = encode_header(line, channel=1, number=number, offset=offset, wall_ns=time.time_ns(), boot_ns=0)
+    return PushRequest(chunks=[PushChunk(fence=fence(kind), frames=header + line)])
+
+
 async def delays(address: str, kind: str, megabytes: int) -> None:
     """Milliseconds from the push of a line to its arrival at a reader, at 100 lines/s."""
     async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
         push_stub: Any = LogIngestServiceStub(channel)
         pushing = push_stub.Push()
         stub: Any = channel.unary_stream("/tenure.v1.LogService/TailLogs")
+        await pushing.write(line_request(kind, 0))
+        await pushing.read()
         tail = stub(TailLogsRequest(task_id=TASK + kind, follow=True).SerializeToString())
+        while not TailLogsResponse.FromString(await tail.read()).lines.entries:
+            pass
         found: list[float] = []
-        offset = 0
-        for number in range(DELAY_LINES):
-            line = b"line %d\n" % number
-            header = encode_header(
-                line, channel=1, number=number, offset=offset, wall_ns=time.time_ns(), boot_ns=0
-            )
+        for number in range(1, DELAY_LINES):
+            request = line_request(kind, number)
             began = time.perf_counter()
-            await pushing.write(PushRequest(chunks=[PushChunk(fence=fence(kind), frames=header + line)]))
-            offset += len(line)
+            await pushing.write(request)
             while not TailLogsResponse.FromString(await tail.read()).lines.entries:
                 pass
             found.append((time.perf_counter() - began) * 1e3)
@@ -197,12 +204,13 @@ def relay_round(kind: str, megabytes: int) -> tuple[float, float]:
     """(rate at the reader, CPU seconds of the relay)."""
     with tempfile.TemporaryDirectory() as folder:
         relay, address = start_relay(folder)
+        started = cpu_seconds(relay.pid)
         pushing = spawn("push", address, kind, megabytes)
         wait_for_attempt(address, kind)
         rate = answer(spawn("read", address, kind, megabytes))
         with pushing:
             pushing.wait()
-        cpu = cpu_seconds(relay.pid)
+        cpu = cpu_seconds(relay.pid) - started
         relay.terminate()
         with relay:
             relay.communicate()
@@ -230,8 +238,6 @@ def cpu_seconds(pid: int) -> float:
 def delay_round() -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         relay, address = start_relay(folder)
-        seed = spawn("push", address, "d", 0)
-        seed.wait()
         found: list[float] = answer(spawn("delays", address, "d", 0))
         relay.terminate()
         with relay:
