@@ -1,7 +1,8 @@
 """How much of a no-op task's way is the scheduler's, and where does its time go?
 
-A leading scheduler, a real etcd with fsync and a scripted agent that reports every start as succeeded at once:
-what is measured is the scheduler and etcd, not an agent. The reference is measured in the same minute.
+A leading scheduler, a real etcd with fsync and a scripted agent that reports every start as succeeded at
+once: what is measured is the scheduler and etcd, not an agent. The reference is measured in the same
+minute.
 
     python -m bench.scheduler_speed [--profile FILE] [--pending 100000]
 """
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import psutil
@@ -66,7 +68,7 @@ def fleet(profile: str | None) -> Iterator[tuple[str, int]]:
 
 
 async def _serving(address: str) -> None:
-    channel = create_channel(address)
+    channel: Any = create_channel(address)
     end = time.monotonic() + 20
     while True:
         try:
@@ -83,7 +85,7 @@ class Caller:
     """The client's side, as cheap as it can be."""
 
     def __init__(self, address: str) -> None:
-        self.channel = create_channel(address)
+        self.channel: Any = create_channel(address)
         self._submit = self.channel.unary_unary(
             SUBMIT, response_deserializer=pb.SubmitTasksResponse.FromString
         )
@@ -163,15 +165,12 @@ async def memory_mb(address: str, scheduler: int, pending: int) -> float:
 
 async def reference() -> dict[str, float]:
     """The references of bench.references that this is compared with."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.references", "serve"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.references"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
     )
-    assert process.stdout is not None and process.stdin is not None
-    channel = grpc.aio.insecure_channel(f"127.0.0.1:{int(process.stdout.readline())}")
+    assert process.stdout is not None
+    assert process.stdin is not None
+    channel = grpc.aio.insecure_channel(f"127.0.0.1:{int(await process.stdout.readline())}")
     try:
         return {
             "ref_unary_per_s": await references.unary_per_second(channel),
@@ -180,7 +179,7 @@ async def reference() -> dict[str, float]:
     finally:
         await channel.close(None)
         process.stdin.close()
-        process.wait(10)
+        await process.wait()
 
 
 def main() -> None:

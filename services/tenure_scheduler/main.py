@@ -24,6 +24,7 @@ from tenure_runtime.startup import CannotStart
 from tenure_runtime.supervise import Process, run
 from tenure_scheduler.adapters import cluster_services as cluster
 from tenure_scheduler.adapters.etcd_check import check, open_client
+from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.rules import validator
 from tenure_scheduler.adapters.session_service import SessionService
 from tenure_scheduler.adapters.task_service import TaskService
@@ -40,7 +41,7 @@ async def serve(process: Process, config: SchedulerConfig) -> None:
     etcd_version = await check(client, config.etcd)
     observed = telemetry.start(config.telemetry, service=PROGRAM, instance=config.replica or config.listen)
     process.at_shutdown("telemetry", observed.close)
-    replica = Replica(config, client, version=VERSION)
+    replica = Replica(config, client, Measures(observed), version=VERSION)
     replica.etcd_version = etcd_version
     server = Server(
         tls=config.tls if config.tls.serves else None,

@@ -24,6 +24,7 @@ from tenure_runtime.etcd.watch import PrefixWatch, Snapshot
 from tenure_runtime.logging_setup import get_logger
 from tenure_scheduler.adapters.directory import Directory
 from tenure_scheduler.adapters.housekeeping import Housekeeping
+from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.outlets import LeaderOutlets
 from tenure_scheduler.adapters.projection import Projection, load
 from tenure_scheduler.adapters.public import TaskWriter
@@ -152,6 +153,7 @@ async def begin(
     streams: Streams,
     housekeeping: Housekeeping,
     schedulers: Callable[[], list[str]],
+    measures: Measures,
 ) -> Reign:
     """Load the state as of the leadership's own first revision, or later, and make everything that leads."""
     specs = SpecReader(Interner())
@@ -172,7 +174,9 @@ async def begin(
         watchers=watchers,
         relay_address=directory.relay_address,
         schedulers=schedulers,
+        measures=measures,
     )
+    measures.leads(core)
     chain = CommitChain(client, keys, leadership)
     shell = Shell(core, chain, Sealer(core, keys), outlets, leadership)
     outlets.post = shell.post

@@ -26,6 +26,7 @@ from tenure_scheduler.adapters.beats import Beats
 from tenure_scheduler.adapters.directory import Directory
 from tenure_scheduler.adapters.housekeeping import Housekeeping
 from tenure_scheduler.adapters.leader_probe import LeaderProbe
+from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.projection import Projection
 from tenure_scheduler.adapters.specs import SpecReader
 from tenure_scheduler.adapters.streams import Streams
@@ -41,6 +42,8 @@ from tenure_state.v1.cluster_pb2 import Registration as RegistrationRecord
 LOCAL_METHODS: Final = frozenset(
     {
         "/tenure.v1.ClusterService/GetServerInfo",
+        "/tenure.v1.TaskTypeService/ListTaskTypes",
+        "/tenure.v1.TaskTypeService/GetTaskType",
         "/tenure.dispatch.v1.WorkerSessionService/Session",
         "/tenure.dispatch.v1.WorkerSessionService/Beat",
     }
@@ -71,7 +74,9 @@ def core_config(config: SchedulerConfig) -> CoreConfig:
 class Replica:
     """One replica. It learns by `settle` how it is called and where the others reach it."""
 
-    def __init__(self, config: SchedulerConfig, client: EtcdClient, *, version: str) -> None:
+    def __init__(
+        self, config: SchedulerConfig, client: EtcdClient, measures: Measures, *, version: str
+    ) -> None:
         self.name = ""
         self.address = ""
         self.config = config
@@ -82,6 +87,7 @@ class Replica:
         self.stopping = asyncio.Event()
         self.etcd_version = ""
         self._client = client
+        self._measures = measures
         self._keys = Keys(config.cluster)
         self._version = version
         self.directory = Directory(client, self._keys)
@@ -175,6 +181,7 @@ class Replica:
                 await reign.hand_over()
         finally:
             self.reign = None
+            self._measures.ended()
             stop.cancel()
             over.cancel()
             await asyncio.gather(stop, over, return_exceptions=True)
@@ -198,6 +205,7 @@ class Replica:
                 compact_every=store.compact_every,
             ),
             schedulers=self.addresses,
+            measures=self._measures,
         )
 
     def poster(self) -> Shell | None:

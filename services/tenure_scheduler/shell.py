@@ -37,6 +37,7 @@ LONGEST_WAIT: Final = 5.0
 """How long a caller waits for a stalled commit before it is told to come again."""
 DEADLINE_MARGIN: Final = 0.3
 _SWEEP_SECONDS: Final = 0.1
+_LEISURE_SECONDS: Final = 0.05
 _REFUSED_PAUSE: Final = 1.0
 _log = get_logger("shell")
 
@@ -64,6 +65,9 @@ class Outlets(Protocol):
 
     def sealed(self, index: int, tasks: list[Task]) -> None:
         """These records go into commit number `index`: look at them now, they change."""
+
+    def committing(self, tasks: list[Task], seconds: float) -> None:
+        """These records were committed just now; they do not know their revision yet."""
 
     def committed(self, index: int, revision: int) -> None:
         """What was sealed as commit number `index` is committed at this revision."""
@@ -151,6 +155,8 @@ class Shell:
         self._live_deletes: list[tuple[str, int]] = []
         self._committing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for: Instant = float("inf")
+        self._leisure: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
     # --- in ------------------------------------------------------------------------------------------
@@ -161,6 +167,12 @@ class Shell:
         if not self._turning:
             self._turning = True
             self._loop.call_soon(self._turn)
+
+    def _post_at_leisure(self, event: e.Event) -> None:
+        """Hand in an event that changes nothing now: with the next turn, or a little later."""
+        self._inbox.append(event)
+        if not self._turning and self._leisure is None:
+            self._leisure = self._loop.call_later(_LEISURE_SECONDS, self._turn)
 
     async def ask(self, event_of: Callable[[int], e.Event], remaining: float | None) -> Any:
         """Hand in a request and wait for the core's answer; `remaining`: seconds that the caller has."""
@@ -221,6 +233,9 @@ class Shell:
 
     def _turn(self) -> None:
         self._turning = False
+        if self._leisure is not None:
+            self._leisure.cancel()
+            self._leisure = None
         if self.over.done():
             return
         events, self._inbox = self._inbox, []
@@ -267,13 +282,21 @@ class Shell:
                 assert_never(command)
 
     def _arm(self) -> None:
-        wake = self.core.next_wakeup()
+        wake = self.core.next_wakeup() or float("inf")
         if self._timer is not None:
+            if wake == self._armed_for:
+                return
             self._timer.cancel()
             self._timer = None
-        if wake is not None and wake < float("inf"):
+        self._armed_for = wake
+        if wake < float("inf"):
+            # The loop's clock stands still while the machine sleeps: look again at least every second.
             delay = min(max(wake - boottime(), 0.001), 1.0)
-            self._timer = self._loop.call_later(delay, self.post, e.TimePassed())
+            self._timer = self._loop.call_later(delay, self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        self.post(e.TimePassed())
 
     # --- commits -------------------------------------------------------------------------------------
 
@@ -344,6 +367,7 @@ class Shell:
         self._done = sealed.index
         self._committed_mark = max(self._committed_mark, sealed.mark)
         self.revision = outcome.revision
+        self._outlets.committing(sealed.dirty.tasks, boottime() - proved_at)
         self.core.committed(sealed.dirty, outcome.revision)
         if sealed.registration is not None:
             self._registered(sealed.registration, outcome)
@@ -394,7 +418,8 @@ class Shell:
             case c.SendCommands():
                 self._outlets.send_commands(command)
                 if command.starts:
-                    self.post(e.CommandsSent(command.worker, command.stream, command.number))
+                    sent = e.CommandsSent(command.worker, command.stream, command.number)
+                    self._post_at_leisure(sent)
             case c.WelcomeWorker():
                 self._outlets.welcome(command)
             case c.RefuseHello():
@@ -450,7 +475,7 @@ class Shell:
         if self.over.done():
             return
         self.over.set_result(reason)
-        for handle in (self._timer, self._sweeper):
+        for handle in (self._timer, self._sweeper, self._leisure):
             if handle is not None:
                 handle.cancel()
         self._queue.clear()

@@ -17,6 +17,7 @@ from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.etcd.leadership import boottime
 from tenure_runtime.etcd.leases import WorkerLeases
 from tenure_scheduler.adapters.dispatch_codec import commands_bytes
+from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.streams import Streams
 from tenure_scheduler.adapters.watchers import Watchers
 from tenure_scheduler.domain import commands as c
@@ -42,6 +43,7 @@ class LeaderOutlets:
         watchers: Watchers,
         relay_address: Callable[[str], str],
         schedulers: Callable[[], list[str]],
+        measures: Measures,
     ) -> None:
         self.post: Callable[[e.Event], None] = lambda event: None
         """Set by whoever makes the shell."""
@@ -54,11 +56,13 @@ class LeaderOutlets:
         self._watchers = watchers
         self._relay_address = relay_address
         self._schedulers = schedulers
+        self._measures = measures
         self._errands: set[asyncio.Task[None]] = set()
 
     def send_commands(self, command: c.SendCommands) -> None:
         """Write a Commands message to its stream."""
         stream = self._streams.get(command.stream)
+        self._measures.refused(len(command.fenced))
         if stream is not None:
             stream.write(commands_bytes(command, self._n, self._relay_address))
 
@@ -137,6 +141,10 @@ class LeaderOutlets:
     def sealed(self, index: int, tasks: list[Task]) -> None:
         """These records go into commit number `index`: watchers' views of them are made now."""
         self._watchers.sealed(index, tasks)
+
+    def committing(self, tasks: list[Task], seconds: float) -> None:
+        """Count what was committed."""
+        self._measures.committed(tasks, seconds)
 
     def committed(self, index: int, revision: int) -> None:
         """Watchers may see what was sealed as commit number `index`."""

@@ -20,6 +20,7 @@ from tenure_scheduler.domain.model import NO_STREAM, Attempt, Task, Worker
 RelayAddress = Callable[[str], str]
 """Address of a log relay by its id; empty when it does not live."""
 
+_READY: Final = workers_pb.WorkerPhase.WORKER_PHASE_READY
 FULL: Final = pb.TaskView.TASK_VIEW_FULL
 
 
@@ -127,12 +128,13 @@ def _end(message: pb.Task, task: Task) -> None:
 def worker_message(worker: Worker) -> workers_pb.Worker:
     """One worker as operators see it."""
     capacity, pool = worker.capacity, worker.pool
+    connected = worker.stream != NO_STREAM
     return workers_pb.Worker(
         name=worker.name,
         verdict=worker.verdict,  # type: ignore[arg-type]
         cordoned=worker.cordoned,
-        phase=worker.phase,  # type: ignore[arg-type]
-        connected=worker.stream != NO_STREAM,
+        phase=(worker.phase or _READY) if connected else 0,  # type: ignore[arg-type]
+        connected=connected,
         session=worker.session,
         instance=worker.instance,
         boot_id=worker.boot_id,

@@ -113,7 +113,9 @@ async def _read(requests: AsyncIterator[pb.SessionRequest], poster: Poster, stre
                 raise InvalidArgument("only reports follow a hello")
             report = request.report
             news = reports_of(report.attempts)
-            poster.post(e.ReportsReceived(stream.worker, stream.number, report.last_command, news))
+            poster.post(
+                e.ReportsReceived(stream.worker, stream.number, report.last_command, news, report.phase)
+            )
     except TenureError as error:
         stream.close(error)
     else:

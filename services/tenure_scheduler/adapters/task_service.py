@@ -24,6 +24,8 @@ from tenure_scheduler.reign import Reign
 DEFAULT_PAGE: Final = 100
 CANCELLED_PER_CALL: Final = 10_000
 _LONGEST_WAIT: Final = 3600.0
+_SHORTEST_WAIT: Final = 0.1
+"""What is finished already has to be heard of, also by those who do not want to wait."""
 _ANSWER_MARGIN: Final = 0.2
 """How long before the caller's deadline a wait answers with what it knows."""
 
@@ -102,7 +104,6 @@ class TaskService(WatchTasks):
         enough = 1 if request.mode == pb.WaitMode.WAIT_MODE_ANY else len(set(ids))
         timeout = _wait_seconds(request, call)
         finished = await _finished(reign, ids, enough, timeout)
-        await reign.shell.settled(call.remaining())
         return pb.WaitTasksResponse(
             finished=[finished[task_id] for task_id in ids if task_id in finished],
             unfinished=[task_id for task_id in ids if task_id not in finished],
@@ -219,7 +220,9 @@ def _matching(reign: Reign, message: Any, limit: int) -> tuple[list[Task], bool]
 def _wait_seconds(request: pb.WaitTasksRequest, call: Call) -> float:
     remaining = call.remaining()
     longest = _LONGEST_WAIT if remaining is None else max(remaining - _ANSWER_MARGIN, 0.0)
-    return min(seconds(request.timeout), longest) if request.HasField("timeout") else longest
+    if not request.HasField("timeout"):
+        return longest
+    return min(max(seconds(request.timeout), _SHORTEST_WAIT), longest)
 
 
 async def _finished(reign: Reign, ids: list[str], enough: int, timeout: float) -> dict[str, Any]:
@@ -237,7 +240,7 @@ async def _finished(reign: Reign, ids: list[str], enough: int, timeout: float) -
         pass
     finally:
         reign.shell.unlisten(listener)
-        if not reign.shell.over.done():
+        if len(finished) < len(set(ids)) and not reign.shell.over.done():
             reign.shell.post(e.WaitEnded(listener.ticket))
     if reign.shell.over.done():
         raise Unavailable("this replica no longer leads", retry_after=0.2)

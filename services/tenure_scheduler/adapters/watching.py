@@ -94,10 +94,11 @@ def _initial(request: pb.WatchTasksRequest, reign: Reign, after: int, sealed: It
 async def _state(reign: Reign, watcher: Watcher, tasks: list[Task], token: str) -> AsyncIterator[bytes]:
     """The tasks in bounded messages; each leaves when what it shows is committed."""
     for start in range(0, len(tasks), MESSAGE_TASKS):
+        shown = (reign.core.get(task.id) for task in tasks[start : start + MESSAGE_TASKS])
         entries: list[Entry] = [
             (task.id, reign.watchers.view(task, full=watcher.full))
-            for task in tasks[start : start + MESSAGE_TASKS]
-            if watcher.wants(task)
+            for task in shown
+            if task is not None and watcher.wants(task)
         ]
         await reign.shell.settled()
         # What is pending by now is at least as new: it follows with the changes.

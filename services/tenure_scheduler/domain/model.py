@@ -51,8 +51,8 @@ class Shape:
         self.demand = demand
         self.constraints = constraints
         self.preferences = preferences
-        # volatile: which workers can take it at all, for the fleet as of `seen_fleet`
-        self.suits: dict[Worker, None] = {}
+        # volatile: which workers can take it at all and their fixed part of the score, as of `seen_fleet`
+        self.suits: dict[Worker, float] = {}
         self.seen_fleet = -1
 
 

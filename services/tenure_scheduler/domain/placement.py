@@ -77,21 +77,27 @@ def room_reasons(world: World, shape: Shape, worker: Worker) -> list[str]:
     return reasons
 
 
-def suited(world: World, shape: Shape) -> dict[Worker, None]:
-    """The workers that take such a task when they have room; cached until the fleet changes."""
+def suited(world: World, shape: Shape) -> dict[Worker, float]:
+    """The workers that take such a task when they have room, each with the part of its score that does not
+    change with load; cached until the fleet changes.
+    """
     if shape.seen_fleet != world.fleet_version:
         workers = world.workers.values()
-        shape.suits = {w: None for w in workers if w.schedulable and not static_reasons(shape, w)}
+        suits = [w for w in workers if w.schedulable and not static_reasons(shape, w)]
+        shape.suits = {w: _attraction(shape, w) for w in suits}
         shape.seen_fleet = world.fleet_version
     return shape.suits
 
 
+def _attraction(shape: Shape, worker: Worker) -> float:
+    devices = DEVICE_PENALTY if worker.capacity.indexed and not shape.demand.indexed else 0.0
+    return devices - preference_score(shape.preferences, worker.labels)
+
+
 def score(world: World, shape: Shape, worker: Worker) -> float:
     """How bad `worker` is for such a task; the smallest is taken."""
-    load = worker.pool.share(shape.demand)
     crowd = len(worker.attempts) / world.config.max_attempts_per_worker
-    devices = DEVICE_PENALTY if worker.capacity.indexed and not shape.demand.indexed else 0.0
-    return load + crowd + devices - preference_score(shape.preferences, worker.labels)
+    return shape.suits[worker] + crowd + worker.pool.share(shape.demand)
 
 
 def has_room(world: World, shape: Shape, worker: Worker) -> bool:
@@ -101,12 +107,14 @@ def has_room(world: World, shape: Shape, worker: Worker) -> bool:
 
 def candidates(world: World, shape: Shape) -> Candidates:
     """The workers with room for such a task, as a heap with the best first."""
-    found = [
-        (score(world, shape, worker), index, worker)
-        for index, worker in enumerate(suited(world, shape))
-        if has_room(world, shape, worker)
-    ]
-    heapify(found)
+    most, demand = world.config.max_attempts_per_worker, shape.demand
+    found: Candidates = []
+    for index, (worker, attraction) in enumerate(suited(world, shape).items()):
+        crowd, pool = len(worker.attempts), worker.pool
+        if crowd < most and pool.fits(demand):
+            found.append((attraction + crowd / most + pool.share(demand), index, worker))
+    if len(found) > 1:
+        heapify(found)
     return found
 
 
@@ -170,7 +178,7 @@ def _serve(
         if until is not None and rank > until:
             return rank
         if not _assign_next(world, task, lane, heap):
-            queue.park(shape)
+            _park(world, shape)
             return None
 
 
@@ -186,16 +194,43 @@ def _assign_next(world: World, task: Task, lane: Lane, heap: Candidates) -> bool
     return True
 
 
+def _park(world: World, shape: Shape) -> None:
+    """Leave a shape alone until a worker that it suits gains room."""
+    queue = world.queue
+    queue.park(shape)
+    if queue.seen_fleet == world.fleet_version:
+        for worker in suited(world, shape):
+            _note_parked(world, worker, shape)
+
+
+def _note_parked(world: World, worker: Worker, shape: Shape) -> None:
+    parked = world.queue.parked_at.setdefault(worker, {})
+    parked[shape] = None
+
+
 def _unpark(world: World) -> None:
     """Look again at the parked shapes that a worker with new room suits."""
     queue = world.queue
-    gained = [worker for worker in queue.gained if worker.schedulable]
+    if queue.seen_fleet != world.fleet_version:
+        queue.seen_fleet = world.fleet_version
+        queue.parked_at = {}
+        for shape in queue.parked:
+            for worker in suited(world, shape):
+                _note_parked(world, worker, shape)
+    for worker in queue.gained:
+        shapes = queue.parked_at.get(worker)
+        if shapes:
+            _unpark_at(world, worker, shapes)
     queue.gained.clear()
-    if not gained:
-        return
-    for shape in list(queue.parked):
-        suits = suited(world, shape)
-        if any(worker in suits and has_room(world, shape, worker) for worker in gained):
+
+
+def _unpark_at(world: World, worker: Worker, shapes: dict[Shape, None]) -> None:
+    queue = world.queue
+    for shape in list(shapes):
+        if shape not in queue.parked:
+            del shapes[shape]
+        elif has_room(world, shape, worker):
+            del shapes[shape]
             del queue.parked[shape]
             queue.active[shape] = None
 

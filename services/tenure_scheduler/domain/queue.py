@@ -19,6 +19,8 @@ from tenure_core.timing import SECOND_NS, Duration
 from tenure_scheduler.domain.model import Shape, Task, Worker
 
 PENDING = TaskState.PENDING
+EMPTY_LANES = 512
+"""Below this many lanes, empty ones stay: a busy shape would be made anew with every batch."""
 
 
 class Lane:
@@ -81,7 +83,7 @@ class Lane:
 class Queue:
     """All lanes, and which shapes are worth a look."""
 
-    __slots__ = ("active", "ageing", "by_shape", "gained", "lanes", "parked")
+    __slots__ = ("active", "ageing", "by_shape", "gained", "lanes", "parked", "parked_at", "seen_fleet")
 
     def __init__(self, ageing: Duration) -> None:
         self.ageing = ageing
@@ -93,6 +95,9 @@ class Queue:
         """Shapes with waiting tasks of which none fitted when last looked at."""
         self.gained: dict[Worker, None] = {}
         """Workers that gained room since the last placement."""
+        self.parked_at: dict[Worker, dict[Shape, None]] = {}
+        """Worker → parked shapes that it suits, for the fleet as of `seen_fleet`; may name unparked ones."""
+        self.seen_fleet = -1
 
     def push(self, task: Task) -> None:
         """Let a PENDING task wait for a worker."""
@@ -122,9 +127,11 @@ class Queue:
         return best
 
     def drop(self, shape: Shape) -> None:
-        """Forget a shape of which no task waits."""
+        """No task of this shape waits; its empty lanes are kept for the next one unless there are many."""
         self.active.pop(shape, None)
         self.parked.pop(shape, None)
+        if len(self.lanes) <= EMPTY_LANES:
+            return
         for lane in self.by_shape.pop(shape, ()):
             del self.lanes[shape, lane.priority]
 

@@ -35,6 +35,7 @@ def on_reports(world: World, event: ReportsReceived) -> None:
     if worker is None:
         return
     _processed(worker, event.processed)
+    worker.phase = event.phase or worker.phase
     for report in event.reports:
         take_report(world, worker, report)
 

@@ -1,4 +1,4 @@
-"""Schedulers of a test's own on the etcd that all share, and one that read-only or independent tests share."""
+"""Schedulers of a test's own, on the etcd that all tests share."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class SchedulerProcess:
                 stderr=log,
             )
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
 
@@ -136,7 +136,7 @@ class Api:
     """Calls of one replica; errors are raised as tenure_core.errors."""
 
     def __init__(self, address: str) -> None:
-        self.channel = create_channel(address, own_connection=True)
+        self.channel: Any = create_channel(address, own_connection=True)
 
     async def __aenter__(self) -> Api:
         return self
@@ -169,7 +169,8 @@ class Api:
         return [result.task_id for result in response.results]
 
     async def get(self, task_id: str) -> Task:
-        return (await self.call("GetTask", tasks_pb.GetTaskRequest(task_id=task_id))).task
+        task: Task = (await self.call("GetTask", tasks_pb.GetTaskRequest(task_id=task_id))).task
+        return task
 
     async def state(self, task_id: str) -> str:
         return TaskState.Name((await self.get(task_id)).state).removeprefix("TASK_STATE_")
@@ -200,6 +201,7 @@ class Api:
         return {worker.name: worker for worker in response.workers}
 
     async def info(self) -> cluster_pb.GetServerInfoResponse:
-        return await self.call(
+        info: cluster_pb.GetServerInfoResponse = await self.call(
             "GetServerInfo", cluster_pb.GetServerInfoRequest(), service="tenure.v1.ClusterService"
         )
+        return info

@@ -9,6 +9,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -22,6 +23,7 @@ from tests.support.waiting import eventually
 SESSION = "/tenure.dispatch.v1.WorkerSessionService/Session"
 BEAT = "/tenure.dispatch.v1.WorkerSessionService/Beat"
 SUCCEEDED = AttemptOutcome.ATTEMPT_OUTCOME_SUCCEEDED
+_EOF = vars(grpc.aio)["EOF"]  # The type stubs lack it.
 FAILED = AttemptOutcome.ATTEMPT_OUTCOME_FAILED
 
 
@@ -56,8 +58,8 @@ class ScriptedAgent:
         self.results = 0
         self.ended: grpc.aio.AioRpcError | None = None
         self.over = asyncio.Event()
-        self._channel: grpc.aio.Channel | None = None
-        self._call: grpc.aio.StreamStreamCall[bytes, bytes] | None = None
+        self._channel: Any = None
+        self._call: Any = None
         self._reader: asyncio.Task[None] | None = None
         self._beats: asyncio.Task[None] | None = None
         self._last_command = 0
@@ -96,9 +98,9 @@ class ScriptedAgent:
             held=held,
         )
 
-    async def _read(self, call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> None:
+    async def _read(self, call: Any) -> None:
         try:
-            while (data := await call.read()) is not grpc.aio.EOF:
+            while (data := await call.read()) is not _EOF:
                 commands = pb.SessionResponse.FromString(data).commands
                 self._last_command = commands.number
                 self.stops.extend(commands.stops)
@@ -115,7 +117,7 @@ class ScriptedAgent:
         finally:
             self.over.set()
 
-    # --- saying something -------------------------------------------------------------------------------------
+    # --- saying something ---------------------------------------------------------------------------------
 
     async def report(self, *reports: pb.AttemptReport) -> None:
         """Send one Report."""
@@ -160,7 +162,7 @@ class ScriptedAgent:
                 await self.beat()
             await asyncio.sleep(self.welcome.ttl_ms / 4000)
 
-    # --- waiting ----------------------------------------------------------------------------------------------
+    # --- waiting ------------------------------------------------------------------------------------------
 
     async def until(self, condition: Callable[[], bool], within: float = 10.0) -> None:
         """Wait until something is so."""
@@ -171,7 +173,7 @@ class ScriptedAgent:
         await self.until(lambda: len(self.starts) >= count)
         return [start.fence for start in self.starts]
 
-    # --- ending -----------------------------------------------------------------------------------------------
+    # --- ending -------------------------------------------------------------------------------------------
 
     async def end_stream(self) -> None:
         """End the stream in order."""
@@ -206,9 +208,9 @@ class ScriptedAgent:
         await self.drop()
 
 
-async def _read(call: "grpc.aio.StreamStreamCall[bytes, bytes]") -> bytes:
-    data = await asyncio.wait_for(call.read(), 10)
-    if data is grpc.aio.EOF:
+async def _read(call: Any) -> bytes:
+    data: bytes = await asyncio.wait_for(call.read(), 10)
+    if data is _EOF:
         raise AssertionError(f"the stream ended: {await call.code()} {await call.details()}")
     return data
 

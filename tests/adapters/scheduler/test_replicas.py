@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tenure.v1 import task_service_pb2 as pb
 from tenure.v1.task_pb2 import TaskFilter, TaskState
 from tenure_core.errors import InvalidArgument, NotFound, OutOfRange, TenureError, Unavailable
 from tenure_runtime.etcd.client import EtcdClient
@@ -162,12 +161,12 @@ async def test_a_frozen_leader_writes_nothing_after_it_was_replaced(
         Api(follower.address) as api,
         EtcdClient([etcd.endpoint]) as client,
     ):
-        leader.signal(signal.SIGSTOP)
+        leader.send(signal.SIGSTOP)
         await eventually(lambda: _leads(api), within=15)
         (task_id,) = await api.submit(NOOP)
         keys = Keys(cluster_name)
         commit = await client.get(keys.commit)
-        leader.signal(signal.SIGCONT)
+        leader.send(signal.SIGCONT)
         await eventually(lambda: _follows(old, follower.address), within=10)
         (same_id,) = await old.submit(NOOP)
         assert (await api.get(same_id)).sequence == (await old.get(task_id)).sequence + 1
@@ -194,7 +193,7 @@ async def test_a_leader_that_is_stopped_hands_over_at_once(schedulers: Scheduler
         began = time.monotonic()
         process = leader.process
         assert process is not None
-        leader.signal(signal.SIGTERM)
+        leader.send(signal.SIGTERM)
         await eventually(lambda: _leads(api), within=5)
         taken = time.monotonic() - began
         assert await api.state(task_id) == "PENDING"
