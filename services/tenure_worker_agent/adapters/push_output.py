@@ -125,7 +125,7 @@ class Output:
         self.acked = self.sent
         self._intact = _NOT_LOOKED
         if self._mending is not None and self._mending.frame == place.frame and not self.before:
-            self._intact = self._reader.intact(self.sent, self.end)
+            self._intact = self._reader.intact(place, self.sent, self.end)
             if self._intact == self.sent:
                 self._mend(place)
         self._mending = None

@@ -85,16 +85,19 @@ class SpoolReader:
         segment = next(each for each in reversed(self._segments) if each.number <= place.frame)
         return self._walk(segment.position, end, place.frame), b""
 
-    def intact(self, position: int, end: int) -> int:
-        """Position of the first damaged frame from `position` on, or of the end of what was looked at."""
+    def intact(self, place: Place, position: int, end: int) -> int:
+        """Up to where a relay that stands at `place` takes what lies from `position` on, as far as was looked."""
         data = self._bytes(position, min(_SEARCH, end - position))
-        intact = 0
+        taken, number, offsets = 0, place.frame, list(place.offsets)
         try:
             for frame in scan(data):
-                intact = frame.end
+                if frame.number > number or frame.offset > offsets[frame.channel - 1]:
+                    break
+                number, offsets[frame.channel - 1] = frame.number + 1, frame.end_offset
+                taken = frame.end
         except DamagedFrame:
             pass
-        return position + intact
+        return position + taken
 
     def mend(self, place: Place, position: int, end: int) -> tuple[int, bytes]:
         """Go past what the relay refuses at `position`: (where to go on, the gap frame to send before)."""
@@ -103,10 +106,12 @@ class SpoolReader:
             return end, b""
         at, frame = good
         missing = frame.offset - place.offsets[frame.channel - 1]
-        if missing <= 0:
+        if missing <= 0 and frame.number <= place.frame:
             return at, b""
+        # Without missing bytes in this channel, the gap of 0 bytes lets the numbers jump: what is lost
+        # belongs to another channel, whose next frame will tell how much.
         gap = encode_gap(
-            missing,
+            max(missing, 0),
             "output was damaged on the node's disk",
             channel=frame.channel,
             number=place.frame,

@@ -219,6 +219,36 @@ async def test_a_damaged_spool_costs_the_damaged_frame_and_says_so(
     assert rest == written[:3000] + written[4000:]
 
 
+async def test_damage_in_one_channel_costs_the_other_nothing(
+    relay: RelayProcess, scheduler: SchedulerEndpoint, node: Node
+) -> None:
+    scheduler.set(TASK, TASK_STATE_RUNNING, 1)
+    for number in range(12):
+        node.write(bytes([number]) * 1000, 1 + number % 2)
+    (file,) = node.directory.iterdir()
+    data = bytearray(file.read_bytes())
+    data[3 * 1048 + 500] ^= 1
+    data[4 * 1048 + 500] ^= 1
+    file.write_bytes(data)
+    node.pusher.place(FENCE, relay.address)
+    node.finish()
+    await eventually(lambda: node.complete == [FENCE], within=20)
+    messages = await tail(relay, TASK, format=LOG_FORMAT_CHUNKS)
+    gaps = {
+        int(m.gap.channel): m.gap
+        for m in messages
+        if m.HasField("gap") and m.gap.to_offset > m.gap.from_offset
+    }
+    assert {channel: (gap.from_offset, gap.to_offset) for channel, gap in gaps.items()} == {
+        1: (2000, 3000),
+        2: (1000, 2000),
+    }
+    for channel, gap in gaps.items():
+        rest = b"".join(m.chunk.data for m in messages if m.chunk.channel == channel)
+        written = node.content[FENCE][channel]
+        assert rest == written[: gap.from_offset] + written[gap.to_offset :]
+
+
 async def test_many_small_attempts_share_a_stream(
     relay: RelayProcess, scheduler: SchedulerEndpoint, node: Node
 ) -> None:
