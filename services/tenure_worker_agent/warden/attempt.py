@@ -28,6 +28,8 @@ class Attempt:
     pid: int = 0
     ticks: int = 0
     started_ns: int = 0
+    started_boot: float = 0.0
+    """On CLOCK_BOOTTIME: time limits count from here."""
     ended_ns: int = 0
     status: int | None = None
     """As waitpid gave it."""

@@ -170,17 +170,27 @@ class ControlGroups:
 
     def members(self, leaf: Leaf) -> list[int]:
         """Pids in the group."""
-        return [int(pid) for pid in os.pread(leaf.doors[0], 1 << 16, 0).split()]
+        return [int(pid) for pid in self._listed(leaf).split()]
+
+    def _listed(self, leaf: Leaf) -> bytes:
+        """Version 1 answers an open file with a copy that may be a second old: there it is opened anew."""
+        if self._killer == "" and leaf.directories[0].parent == self._base(""):
+            return os.pread(leaf.doors[0], 1 << 16, 0)
+        fd = os.open(leaf.directories[0] / "cgroup.procs", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(fd, 1 << 16)
+        finally:
+            os.close(fd)
 
     def kill(self, leaf: Leaf) -> None:
         """KILL to everything in the group, also to what is being forked meanwhile."""
         directory = leaf.directories[0]
-        if self._killer == "":
-            with contextlib.suppress(FileNotFoundError):
-                (directory / "cgroup.kill").write_text("1")
-                return
+        at_once = directory / "cgroup.kill"
+        if at_once.exists():
+            at_once.write_text("1")
+            return
         freezer = directory / "freezer.state"
-        frozen = self._killer == "freezer" and freezer.exists()
+        frozen = freezer.exists()
         if frozen:
             freezer.write_text("FROZEN")
         for _ in range(64):
@@ -205,7 +215,7 @@ class ControlGroups:
 
     def give_back(self, leaf: Leaf) -> bool:
         """Reuse or remove an empty group; False while something in it is still dying."""
-        if os.pread(leaf.doors[0], 16, 0):
+        if self._listed(leaf):
             return False
         if not leaf.limited:
             self._idle.append(leaf)
@@ -239,7 +249,7 @@ class ControlGroups:
             killed += len(self.members(leaf))
             self.kill(leaf)
             deadline = time.monotonic() + 5.0
-            while os.pread(leaf.doors[0], 16, 0) and time.monotonic() < deadline:
+            while self._listed(leaf) and time.monotonic() < deadline:
                 time.sleep(0.001)
             self._close(leaf)
             for directory in leaf.directories:

@@ -32,6 +32,7 @@ _PLAIN: Final = (
     "pid",
     "ticks",
     "started_ns",
+    "started_boot",
     "cause",
     "killed",
     "stop_note",

@@ -135,6 +135,12 @@ class Journal:
         self._urgent = bool(self._pending)
         self.sync()
 
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     def has_room(self, attempts: int) -> bool:
         """Whether one more attempt may start and the exits of `attempts` still fit on a full disk."""
         wanted = self._end + sum(map(len, self._pending)) + RESERVE + PER_ATTEMPT * (attempts + 1)

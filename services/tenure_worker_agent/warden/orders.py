@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+FENCE: Final = re.compile(r"[0-9]+\.[0-9a-z]+\.[0-9]+")
+"""Safe in a file's name and in JSON as it stands."""
 DEFAULT_GRACE: Final = 5.0
 DROP_OLDEST: Final = "drop_oldest"
 BLOCK: Final = "block"
@@ -54,8 +57,14 @@ class Order:
             term, kill = fields["exclusive"]
             fields["exclusive"] = (float(term), float(kill))
         order = cls(**fields)
+        if not FENCE.fullmatch(order.fence):
+            raise ValueError(f"{order.fence[:80]!r} is not a fence")
         if not order.argv or not order.argv[0]:
             raise ValueError("argv is empty")
+        if any("\0" in text for text in (*order.argv, *order.env, *order.env.values(), order.cwd)):
+            raise ValueError("a NUL byte in argv, environment or working directory")
+        if any("=" in name or not name for name in order.env):
+            raise ValueError("a variable's name is empty or contains =")
         return order
 
     def message(self) -> dict[str, Any]:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 SLACK: Final = 0.1
 """Seconds by which an exclusive attempt is killed before its deadline: the kernel's part of the work."""
 RETRY: Final = 0.01
-ACK_SCAN: Final = 256 << 20
 
 
 class Runner:
@@ -46,11 +45,12 @@ class Runner:
         self.output.add(attempt)
         order = attempt.order
         if order.run_limit:
-            ran = (time.time_ns() - attempt.started_ns) / 1e9
-            self._wake(boottime() + max(0.0, order.run_limit - ran), attempt)
-        for when in (*(order.exclusive or ()), attempt.kill_at):
-            if when:
-                self._wake(when, attempt)
+            self._wake(attempt.started_boot + order.run_limit, attempt)
+        if order.exclusive:
+            self._wake(order.exclusive[0], attempt)
+            self._wake(order.exclusive[1] - SLACK, attempt)
+        if attempt.kill_at:
+            self._wake(attempt.kill_at, attempt)
 
     @property
     def exclusive(self) -> bool:
@@ -109,7 +109,7 @@ class Runner:
             self._kill(attempt)
         elif order.exclusive and now >= order.exclusive[0]:
             self.stop(attempt, "deadline", order.grace)
-        elif order.run_limit and (time.time_ns() - attempt.started_ns) / 1e9 >= order.run_limit - RETRY:
+        elif order.run_limit and now >= attempt.started_boot + order.run_limit:
             self.stop(attempt, "timeout", order.grace)
 
     def _wake(self, when: float, attempt: Attempt) -> None:

@@ -43,6 +43,7 @@ class Spool:
         "_kept",
         "_missing",
         "_segment_size",
+        "_trouble",
         "_usage",
         "cap",
         "end",
@@ -60,6 +61,8 @@ class Spool:
         self._fd = -1
         self._kept: deque[Segment] = deque()
         self._acked = 0
+        self._trouble: OSError | None = None
+        """Why the newest write failed."""
         self._missing = dict.fromkeys(CHANNELS, 0)
         self.number = 0
         """Number of the next frame."""
@@ -155,8 +158,7 @@ class Spool:
         try:
             written = os.writev(self._fd, (header, payload)) if payload else os.write(self._fd, header)
         except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
+            self._trouble = error
             return False
         if written != size:
             os.ftruncate(self._fd, self.end - self._kept[-1].position)
@@ -172,8 +174,7 @@ class Spool:
         try:
             fd = os.open(f"{self._directory}/{segment.name}", _FLAGS, 0o600)
         except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
+            self._trouble = error
             return False
         self.close()
         self._fd = fd
@@ -196,10 +197,17 @@ class Spool:
     def _skip(self, channel: int, size: int) -> None:
         self._missing[channel] += size
 
+    @property
+    def _reason(self) -> str:
+        error = self._trouble
+        if error is None or error.errno in NO_ROOM:
+            return "the node's disk was full"
+        return f"the node's disk failed: {error.strerror}"
+
     def _gap(self, channel: int) -> bytes:
         return encode_gap(
             self._missing[channel],
-            "the node's disk was full",
+            self._reason,
             channel=channel,
             number=self.number,
             offset=self.offsets[channel],

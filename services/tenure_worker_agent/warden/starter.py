@@ -142,7 +142,7 @@ class Starter:
         attempt.leaf = host.groups.take(order.memory, order.cpu_milli)
         if attempt.leaf is not None:
             host.groups.enter(attempt.leaf)
-        attempt.started_ns = time.time_ns()
+        attempt.started_ns, attempt.started_boot = time.time_ns(), boottime()
         try:
             attempt.pid = spawn(program, order.argv, env, cwd, (stdin, stdout, stderr), keep)
         finally:

@@ -10,6 +10,7 @@ import base64
 import select
 import signal
 import socket
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure_worker_agent.warden.clock import boottime
@@ -207,8 +208,13 @@ class Warden:
             return
         for message in messages:
             verb = self._verbs.get(message.get("do", ""))
-            if verb is not None:
+            if verb is None:
+                continue
+            try:
                 verb(message)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                # An agent of another version: what it meant is unknown, the tasks must not suffer.
+                print(f"warden: cannot read {str(message)[:200]}: {error!r}", file=sys.stderr, flush=True)
 
     def _list(self, _: Message) -> None:
         self._list_wanted = True

@@ -40,6 +40,15 @@ def test_a_killed_warden_leaves_no_process_and_reports_the_loss(warden: WardenPr
     assert warden.snapshot()["spools"][F][1] > 0
 
 
+def test_a_killed_warden_leaves_nothing_of_a_limited_attempt(warden: WardenProcess) -> None:
+    warden.order(shell("exec sleep 60", memory=64 << 20, cpu_milli=500))
+    pid = warden.started(F)["pid"]
+    warden.kill()
+    warden.start()
+    assert lost(warden)["cause"] == "lost"
+    wait_until(lambda: not alive(pid))
+
+
 @pytest.mark.parametrize(("point", "ran"), [("journaled", False), ("started", True)])
 def test_a_crash_at_the_start_never_starts_twice(state: Path, tmp_path: Path, point: str, ran: bool) -> None:
     order = shell(f"echo once >> {tmp_path}/starts; exec sleep 60")

@@ -2,14 +2,16 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tenure_worker_agent.warden import spawn as spawning
 from tenure_worker_agent.warden.clock import boottime
 from tenure_worker_agent.warden.orders import Order
-from tests.adapters.worker_agent.wardens import WardenProcess, alive, fence
+from tests.adapters.worker_agent.wardens import WardenProcess, a_warden, alive, fence
 from tests.support.waiting import wait_until
 
 F = fence(1)
@@ -226,3 +228,77 @@ def test_stdin_comes_from_bytes_or_from_commands(warden: WardenProcess) -> None:
     assert warden.output(fence(2)) == b"onetwo"
     warden.run(Order(fence(3), ["cat"]))
     assert warden.output(fence(3)) == b""
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"fence": "../../etc/passwd", "argv": ["true"]},
+        {"fence": F, "argv": []},
+        {"fence": F, "argv": ["true", "a\0b"]},
+        {"fence": F, "argv": ["true"], "env": {"A=B": "c"}},
+        {"fence": F, "argv": 7},
+        {"argv": ["true"]},
+    ],
+)
+def test_nonsense_is_refused_and_harms_nobody(warden: WardenProcess, order: dict[str, object]) -> None:
+    warden.send(
+        {"do": "start", **order}, {"do": "stop"}, {"do": "nonsense"}, {"do": "extend", "deadlines": 3}
+    )
+    assert warden.until(lambda e: e["is"] == "refused")["kind"] == "malformed"
+    assert warden.run(shell("exit 8", fence(2)))["code"] == 8
+
+
+def test_many_attempts_at_once(warden: WardenProcess) -> None:
+    fences = [fence(number) for number in range(200)]
+    warden.send(*(shell(f"echo {each}", each).message() for each in fences))
+    assert all(warden.exit_of(each)["code"] == 0 for each in fences)
+    assert all(warden.output(each) == f"{each}\n".encode() for each in fences)
+
+
+HUNGRY = "import sys; b = bytearray(1)\nwhile True: b += bytes(1 << 20)"
+
+
+def test_a_memory_limit_is_enforced(state: Path) -> None:
+    with a_warden(state) as limited:
+        if any(
+            "memory" in sentence or "no control" in sentence for sentence in limited.snapshot()["reduced"]
+        ):
+            pytest.skip("no memory controller here")
+        record = limited.run(Order(F, [sys.executable, "-I", "-c", HUNGRY], memory=64 << 20))
+        assert (record["cause"], record["signal"]) == ("oom", signal.SIGKILL)
+        assert limited.run(Order(fence(2), ["true"], memory=64 << 20, cpu_milli=500))["code"] == 0
+
+
+FREEZER = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from tenure_worker_agent.warden.cgroups import ControlGroups, mounted
+groups = ControlGroups(sys.argv[2], own={k: v for k, v in mounted().items() if k == "freezer"})
+if not groups.available:
+    print("unavailable")
+    sys.exit()
+leaf = groups.take(0, 0)
+groups.enter(leaf)
+child = os.spawnlp(os.P_NOWAIT, "sh", "sh", "-c", "setsid sleep 60 & setsid sleep 60 & wait")
+groups.leave()
+while len(groups.members(leaf)) < 3:
+    time.sleep(0.01)
+groups.kill(leaf)
+os.waitpid(child, 0)
+while not groups.give_back(leaf):
+    time.sleep(0.01)
+groups.close()
+print("killed")
+"""
+
+
+def test_groups_of_version_1_kill_what_left_its_session() -> None:
+    root = str(Path(spawning.__file__).parents[2])
+    name = f"tenure-test-{os.getpid()}"
+    done = subprocess.run(
+        [sys.executable, "-c", FREEZER, root, name], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.stdout.strip() in ("killed", "unavailable"), done.stderr
+    if done.stdout.strip() == "unavailable":
+        pytest.skip("no writable freezer hierarchy here")

@@ -37,7 +37,8 @@ def small_disk(state: Path) -> Iterator[Path]:
 
 
 def contiguous(warden: WardenProcess, fence: str) -> None:
-    """Frames count from the first that is there; offsets of a channel follow each other, over gaps as well."""
+    """Frames count from the first that is there; offsets of a channel follow each other, over gaps as
+    well."""
     frames = warden.frames(fence)
     assert [frame.number for frame in frames] == list(range(frames[0].number, frames[0].number + len(frames)))
     ends: dict[int, int] = {}
