@@ -62,6 +62,8 @@ class Pool:
         """Whether `take` would succeed."""
         if demand.cpu_milli > self.cpu_milli or demand.memory > self.memory:
             return False
+        if not demand.counts and not demand.indexed:
+            return True
         for name, wanted in demand.counts:
             if wanted > self.counts.get(name, 0):
                 return False

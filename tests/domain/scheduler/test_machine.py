@@ -302,4 +302,4 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 
 TestScheduler = SchedulerMachine.TestCase
-TestScheduler.settings = settings(max_examples=400, stateful_step_count=50)
+TestScheduler.settings = settings(max_examples=200, stateful_step_count=50)
