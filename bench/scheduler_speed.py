@@ -86,10 +86,8 @@ class Caller:
 
     def __init__(self, address: str) -> None:
         self.channel: Any = create_channel(address)
-        self._submit = self.channel.unary_unary(
-            SUBMIT, response_deserializer=pb.SubmitTasksResponse.FromString
-        )
-        self._wait = self.channel.unary_unary(WAIT, response_deserializer=pb.WaitTasksResponse.FromString)
+        self._submit = self.channel.unary_unary(SUBMIT, None, pb.SubmitTasksResponse.FromString)
+        self._wait = self.channel.unary_unary(WAIT, None, pb.WaitTasksResponse.FromString)
 
     async def run(self, count: int, spec: TaskSpec = SPEC) -> None:
         """Submit so many tasks at once and wait for all of them."""

@@ -22,6 +22,7 @@ from tenure_runtime.etcd.leadership import Leadership
 from tenure_runtime.etcd.leases import WorkerLeases
 from tenure_runtime.etcd.watch import PrefixWatch, Snapshot
 from tenure_runtime.logging_setup import get_logger
+from tenure_scheduler.adapters.callers import RETRY_AFTER
 from tenure_scheduler.adapters.directory import Directory
 from tenure_scheduler.adapters.housekeeping import Housekeeping
 from tenure_scheduler.adapters.measures import Measures
@@ -37,7 +38,7 @@ from tenure_scheduler.domain.commands import ProveLive
 from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.core import Core
 from tenure_scheduler.domain.model import Interner, Relay
-from tenure_scheduler.shell import RETRY_AFTER, Shell, clock
+from tenure_scheduler.shell import Shell, clock
 
 _DRAIN_SECONDS: Final = 0.2
 _log = get_logger("leadership")

@@ -23,6 +23,7 @@ from tenure_runtime.etcd.registration import Registration
 from tenure_runtime.logging_setup import get_logger
 from tenure_runtime.rpc.transport import create_channel
 from tenure_scheduler.adapters.beats import Beats
+from tenure_scheduler.adapters.callers import RETRY_AFTER
 from tenure_scheduler.adapters.directory import Directory
 from tenure_scheduler.adapters.housekeeping import Housekeeping
 from tenure_scheduler.adapters.leader_probe import LeaderProbe
@@ -35,7 +36,7 @@ from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.events import StallNoticed
 from tenure_scheduler.domain.model import Interner, Relay
 from tenure_scheduler.reign import Reign, begin
-from tenure_scheduler.shell import RETRY_AFTER, Shell
+from tenure_scheduler.shell import Shell
 from tenure_state.v1.cluster_pb2 import Leader
 from tenure_state.v1.cluster_pb2 import Registration as RegistrationRecord
 

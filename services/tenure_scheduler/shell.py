@@ -24,18 +24,15 @@ from tenure_runtime.etcd.commit import CommitChain, Committed, Deposed, Holder, 
 from tenure_runtime.etcd.errors import EtcdNoSpace
 from tenure_runtime.etcd.leadership import boottime
 from tenure_runtime.logging_setup import get_logger
+from tenure_scheduler.adapters.callers import RETRY_AFTER, Caller, Listener, gives_up_at
 from tenure_scheduler.adapters.sealing import Sealed, Sealer
 from tenure_scheduler.domain import commands as c
 from tenure_scheduler.domain import events as e
 from tenure_scheduler.domain.core import Core
 from tenure_scheduler.domain.model import Task
 
-RETRY_AFTER: Final = 0.2
 STALL_SECONDS: Final = 0.5
 """A commit that takes longer than this makes callers look at their deadlines."""
-LONGEST_WAIT: Final = 5.0
-"""How long a caller waits for a stalled commit before it is told to come again."""
-DEADLINE_MARGIN: Final = 0.3
 _SWEEP_SECONDS: Final = 0.1
 _LEISURE_SECONDS: Final = 0.05
 _REFUSED_PAUSE: Final = 1.0
@@ -81,50 +78,6 @@ class _Waiting(NamedTuple):
     command: Any
 
 
-class _Caller:
-    """One call that waits for its answer."""
-
-    __slots__ = ("future", "gives_up_at")
-
-    def __init__(self, future: asyncio.Future[Any], gives_up_at: Instant) -> None:
-        self.future = future
-        self.gives_up_at = gives_up_at
-
-    def answer(self, result: Any) -> None:
-        if not self.future.done():
-            self.future.set_result(result)
-
-    def fail(self, error: TenureError) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
-class Listener:
-    """One call that is answered more than once."""
-
-    __slots__ = ("answers", "gives_up_at", "ticket")
-
-    def __init__(self, ticket: int) -> None:
-        self.ticket = ticket
-        self.answers: asyncio.Queue[Any] = asyncio.Queue()
-        self.gives_up_at: Instant = float("inf")
-
-    def answer(self, result: Any) -> None:
-        """A further answer."""
-        self.answers.put_nowait(result)
-
-    def fail(self, error: TenureError) -> None:
-        """No answer comes any more."""
-        self.answers.put_nowait(error)
-
-    async def next(self) -> Any:
-        """The next answer; raises what it failed with."""
-        answer = await self.answers.get()
-        if isinstance(answer, TenureError):
-            raise answer
-        return answer
-
-
 class Shell:
     """One leadership's loop. `over` is done when it ended, with the reason."""
 
@@ -145,7 +98,7 @@ class Shell:
         self._inbox: list[e.Event] = []
         self._turning = False
         self._queue: deque[_Waiting] = deque()
-        self._callers: dict[int, _Caller | Listener] = {}
+        self._callers: dict[int, Caller | Listener] = {}
         self._ticket = 0
         self._committed_mark = core.dirty_taken
         self._begun = 0
@@ -180,7 +133,7 @@ class Shell:
         self._ticket += 1
         ticket = self._ticket
         future = self._loop.create_future()
-        self._callers[ticket] = _Caller(future, _gives_up_at(remaining))
+        self._callers[ticket] = Caller(future, gives_up_at(remaining))
         self.post(event_of(ticket))
         try:
             return await future
@@ -208,7 +161,7 @@ class Shell:
         self._ticket += 1
         ticket = self._ticket
         future = self._loop.create_future()
-        self._callers[ticket] = _Caller(future, _gives_up_at(remaining))
+        self._callers[ticket] = Caller(future, gives_up_at(remaining))
         self._queue.append(_Waiting(mark, -1, future))
         try:
             await future
@@ -499,8 +452,3 @@ class Shell:
 def clock() -> Now:
     """Both clocks, read together."""
     return Now(boottime(), time.time_ns())
-
-
-def _gives_up_at(remaining: float | None) -> Instant:
-    wait = LONGEST_WAIT if remaining is None else min(remaining - DEADLINE_MARGIN, LONGEST_WAIT)
-    return boottime() + wait

@@ -17,10 +17,10 @@ from tenure_runtime.rpc.transport import PUBLIC_MESSAGE_BYTES
 from tenure_scheduler.adapters.directory import Directory
 from tenure_scheduler.adapters.dispatch_codec import fence_of
 from tenure_scheduler.adapters.filters import worker_test
+from tenure_scheduler.adapters.ports import Leader
 from tenure_scheduler.adapters.public import worker_message
 from tenure_scheduler.adapters.rules import SUBMIT_TASKS
 from tenure_scheduler.adapters.spec_rules import BUILT_IN_TYPES, SPEC_BYTES
-from tenure_scheduler.adapters.task_service import Leader
 from tenure_scheduler.domain import events as e
 from tenure_scheduler.domain.config import CoreConfig
 

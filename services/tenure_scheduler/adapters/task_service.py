@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from tenure.v1 import task_service_pb2 as pb
 from tenure_core.errors import InvalidArgument, NotFound, Unavailable, Violation
@@ -11,6 +11,7 @@ from tenure_core.ids import LENGTH
 from tenure_core.states import TERMINAL
 from tenure_runtime.rpc.call import Call
 from tenure_scheduler.adapters.filters import one_task, task_filter, whole_ids
+from tenure_scheduler.adapters.ports import Lead, Leader
 from tenure_scheduler.adapters.public import FULL
 from tenure_scheduler.adapters.specs import seconds
 from tenure_scheduler.adapters.submitting import items_of, raise_error, results_bytes
@@ -19,7 +20,6 @@ from tenure_scheduler.domain import events as e
 from tenure_scheduler.domain.commands import AnswerError
 from tenure_scheduler.domain.model import Task
 from tenure_scheduler.domain.views import compiled
-from tenure_scheduler.reign import Reign
 
 DEFAULT_PAGE: Final = 100
 CANCELLED_PER_CALL: Final = 10_000
@@ -28,13 +28,6 @@ _SHORTEST_WAIT: Final = 0.1
 """What is finished already has to be heard of, also by those who do not want to wait."""
 _ANSWER_MARGIN: Final = 0.2
 """How long before the caller's deadline a wait answers with what it knows."""
-
-
-class Leader(Protocol):
-    """What the services need of the replica."""
-
-    def leading(self) -> Reign:
-        """The leadership; raises NotLeader when there is none."""
 
 
 class TaskService(WatchTasks):
@@ -180,7 +173,7 @@ class TaskService(WatchTasks):
         return response
 
 
-def refuse_when_full(reign: Reign) -> None:
+def refuse_when_full(reign: Lead) -> None:
     """Raise why nothing may be stored at present, if so; Unavailable while the store does not answer."""
     trouble = reign.shell.blocked or reign.housekeeping.full
     if trouble is not None:
@@ -195,7 +188,7 @@ def _before(token: str) -> int | None:
     return int(token)
 
 
-def _matching(reign: Reign, message: Any, limit: int) -> tuple[list[Task], bool]:
+def _matching(reign: Lead, message: Any, limit: int) -> tuple[list[Task], bool]:
     """The tasks that a filter means, without those that stay as they are; ids must exist."""
     wanted = task_filter(message)
     if wanted.ids:
@@ -225,7 +218,7 @@ def _wait_seconds(request: pb.WaitTasksRequest, call: Call) -> float:
     return min(max(seconds(request.timeout), _SHORTEST_WAIT), longest)
 
 
-async def _finished(reign: Reign, ids: list[str], enough: int, timeout: float) -> dict[str, Any]:
+async def _finished(reign: Lead, ids: list[str], enough: int, timeout: float) -> dict[str, Any]:
     """Views of those of the tasks that are terminal, once there are enough of them or the time is over."""
     finished: dict[str, Any] = {}
     listener = reign.shell.listen(lambda ticket: e.WaitRequested(ticket, ids))

@@ -15,11 +15,11 @@ from tenure.v1 import task_service_pb2 as pb
 from tenure_core.errors import InvalidArgument, OutOfRange, Violation
 from tenure_runtime.rpc.call import Call
 from tenure_scheduler.adapters.filters import is_dynamic, task_filter, whole_ids
+from tenure_scheduler.adapters.ports import Lead
 from tenure_scheduler.adapters.public import FULL
 from tenure_scheduler.adapters.watchers import MESSAGE_TASKS, Entry, Watcher, message_bytes, portions
 from tenure_scheduler.domain.model import Task
 from tenure_scheduler.domain.views import compiled
-from tenure_scheduler.reign import Reign
 
 _FROM_THE_START: Final = 0
 
@@ -27,7 +27,7 @@ _FROM_THE_START: Final = 0
 class WatchTasks:
     """The streaming RPC of TaskService."""
 
-    def __init__(self, leading: Callable[[], Reign]) -> None:
+    def __init__(self, leading: Callable[[], Lead]) -> None:
         self._leading = leading
 
     async def WatchTasks(self, request: pb.WatchTasksRequest, _call: Call) -> AsyncIterator[bytes]:  # noqa: N802
@@ -48,11 +48,11 @@ class WatchTasks:
             reign.watchers.remove(watcher)
 
 
-def _token(reign: Reign, revision: int) -> str:
+def _token(reign: Lead, revision: int) -> str:
     return f"{reign.n}.{revision}"
 
 
-def _revision(token: str, reign: Reign) -> int:
+def _revision(token: str, reign: Lead) -> int:
     """The revision that a token names; OutOfRange when what changed since can no longer be told."""
     if not token:
         return _FROM_THE_START
@@ -66,7 +66,7 @@ def _revision(token: str, reign: Reign) -> int:
     return int(revision)
 
 
-def _watcher(request: pb.WatchTasksRequest, reign: Reign) -> Watcher:
+def _watcher(request: pb.WatchTasksRequest, reign: Lead) -> Watcher:
     wanted = task_filter(request.filter)
     ids = frozenset(whole_ids(reign.core, wanted.ids, "filter.ids")) if wanted.ids else None
     rest = request.filter
@@ -77,7 +77,7 @@ def _watcher(request: pb.WatchTasksRequest, reign: Reign) -> Watcher:
     return Watcher(ids, test, dynamic=is_dynamic(wanted), full=request.view == FULL)
 
 
-def _initial(request: pb.WatchTasksRequest, reign: Reign, after: int, sealed: Iterable[Task]) -> list[Task]:
+def _initial(request: pb.WatchTasksRequest, reign: Lead, after: int, sealed: Iterable[Task]) -> list[Task]:
     """The tasks to send before changes: all, or those that changed after the token.
 
     Batches that are on their way to etcd were sealed before this watcher was there: their tasks belong to it.
@@ -91,7 +91,7 @@ def _initial(request: pb.WatchTasksRequest, reign: Reign, after: int, sealed: It
     return sorted(under_way.values(), key=lambda task: task.sequence)
 
 
-async def _state(reign: Reign, watcher: Watcher, tasks: list[Task], token: str) -> AsyncIterator[bytes]:
+async def _state(reign: Lead, watcher: Watcher, tasks: list[Task], token: str) -> AsyncIterator[bytes]:
     """The tasks in bounded messages; each leaves when what it shows is committed."""
     for start in range(0, len(tasks), MESSAGE_TASKS):
         shown = (reign.core.get(task.id) for task in tasks[start : start + MESSAGE_TASKS])
@@ -108,7 +108,7 @@ async def _state(reign: Reign, watcher: Watcher, tasks: list[Task], token: str) 
         await asyncio.sleep(0)
 
 
-async def _changes(reign: Reign, watcher: Watcher, base: int) -> AsyncIterator[bytes]:
+async def _changes(reign: Lead, watcher: Watcher, base: int) -> AsyncIterator[bytes]:
     """What is committed from now on; a message that leaves news for the next one keeps the old token."""
     while True:
         await watcher.news()
