@@ -209,13 +209,19 @@ def _verdict(worker: ts.WorkerVerdictReason) -> str:
     return f"{worker.worker}: {'fits' if worker.fits else '; '.join(worker.reasons)}"
 
 
+def _phase(worker: Worker) -> str:
+    if not worker.connected:
+        return "not connected"
+    return word(worker, "phase") if worker.phase else "connected"
+
+
 def _worker_row(worker: Worker) -> tuple[str, ...]:
     verdict = "cordoned" if worker.cordoned else word(worker, "verdict")
     labels = {key: value for key, value in worker.labels.items() if not key.startswith("tenure/")}
     return (
         worker.name,
         verdict,
-        word(worker, "phase") if worker.connected else "not connected",
+        _phase(worker),
         str(worker.attempts),
         f"{worker.granted.cpu_milli / 1000:g}/{worker.capacity.cpu_milli / 1000:g}",
         f"{size(worker.granted.memory_bytes)}/{size(worker.capacity.memory_bytes)}",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tenure.client import Client
 from tenure.errors import TenureError
 from tenure.local.plan import AGENT, RELAY, SCHEDULER, Plan
-from tenure.v1.worker_admin_service_pb2 import WORKER_PHASE_READY
+from tenure.v1.worker_admin_service_pb2 import (
+    WORKER_PHASE_BOOTING,
+    WORKER_PHASE_STOPPING,
+    WORKER_VERDICT_ACTIVE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+_NOT_YET: Final = (WORKER_PHASE_BOOTING, WORKER_PHASE_STOPPING)
 
 
 async def missing_until_ready(plan: Plan) -> AsyncIterator[str]:
@@ -32,7 +38,11 @@ async def _missing(client: Client, plan: Plan) -> str:
             return "a scheduler is not registered"
         if len(info.log_relays) < len(plan.of_kind(RELAY)):
             return "a log relay is not registered"
-        ready = {worker.name for worker in await client.workers() if worker.phase == WORKER_PHASE_READY}
+        ready = {
+            worker.name
+            for worker in await client.workers()
+            if worker.connected and worker.verdict == WORKER_VERDICT_ACTIVE and worker.phase not in _NOT_YET
+        }
     except TenureError as error:
         return error.message
     waiting = [part.name for part in plan.of_kind(AGENT) if part.name not in ready]
