@@ -163,13 +163,13 @@ def test_nothing_is_started_after_the_deadline(warden: WardenProcess) -> None:
 
 
 def test_an_exclusive_attempt_is_killed_by_its_deadline(warden: WardenProcess) -> None:
-    now = boottime()
-    warden.order(
-        shell("trap '' TERM; while :; do sleep 0.1; done", exclusive=(now + 0.3, now + 0.8), grace=60)
-    )
+    deadline = boottime() + 3.0
+    script = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
+    warden.order(shell(script, exclusive=(deadline - 0.5, deadline), grace=60))
     record = warden.exit_of(F)
+    assert boottime() <= deadline
+    assert warden.output(F) == b"ready\n"
     assert (record["cause"], record["signal"]) == ("deadline", signal.SIGKILL)
-    assert boottime() <= now + 0.8
 
 
 def test_an_extended_exclusive_attempt_goes_on(warden: WardenProcess) -> None:
