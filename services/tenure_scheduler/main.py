@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from importlib.metadata import version
 from typing import Final
@@ -126,6 +127,16 @@ def _names(config: SchedulerConfig, port: int) -> tuple[str, str]:
     return config.replica or f"{socket.gethostname()}-{port}", address or config.listen
 
 
+def _collect_rarely() -> None:
+    """Let the collector of cycles run less often: tasks are many, live long and form no cycles.
+
+    With the defaults a leader with 100,000 tasks stands still for a tenth of a second again and again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 def configure() -> SchedulerConfig:
     """The configuration from file, environment and flags."""
     return from_command_line(SchedulerConfig, program=PROGRAM, prefix=PREFIX)
@@ -133,4 +144,5 @@ def configure() -> SchedulerConfig:
 
 def main() -> None:
     """Run until a signal."""
+    _collect_rarely()
     run(PROGRAM, serve, configure=configure)

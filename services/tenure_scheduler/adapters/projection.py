@@ -21,7 +21,7 @@ from tenure_runtime.etcd.position import Position
 from tenure_runtime.etcd.values import Event, KeyValue
 from tenure_runtime.etcd.watch import PrefixWatch, Snapshot
 from tenure_runtime.logging_setup import get_logger
-from tenure_scheduler.adapters.records import Live, decode_live, decode_task, decode_worker
+from tenure_scheduler.adapters.records import Apart, Live, decode_live, decode_task, decode_worker
 from tenure_scheduler.adapters.specs import SpecReader
 from tenure_scheduler.domain.load import Records
 from tenure_scheduler.domain.model import Task, Worker
@@ -161,11 +161,20 @@ def decode_one(raw: dict[bytes, Raw], keys: Keys, task_id: str, specs: SpecReade
     found = raw.get(keys.task(task_id))
     if found is None or found.value is None:
         return None
-    apart = raw.get(keys.spec(task_id))
     try:
-        return decode_task(task_id, found.value, found.mod_revision, specs, apart.value if apart else None)
+        return decode_task(task_id, found.value, found.mod_revision, specs, _apart(raw, keys))
     except DataLoss:
         return None
+
+
+def _apart(raw: dict[bytes, Raw], keys: Keys) -> Apart:
+    """Finds specs that have a key of their own."""
+
+    def find(task_id: str) -> bytes | None:
+        found = raw.get(keys.spec(task_id))
+        return found.value if found is not None else None
+
+    return find
 
 
 async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: SpecReader) -> Records:
@@ -177,23 +186,25 @@ async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: Spe
     workers: dict[str, Worker] = {}
     owns: list[tuple[str, int, int]] = []
     floor = WatchFloor()
+    task_prefix, apart = keys.tasks, _apart(raw, keys)
     for index, (key, entry) in enumerate(raw.items()):
         if index % 2000 == 1999:
             await asyncio.sleep(0)
-        parsed = keys.parse(key)
-        if parsed is None or entry.value is None:
+        value = entry.value or b""
+        if key.startswith(task_prefix):
+            task_id = key[len(task_prefix) :].decode()
+            tasks.append(decode_task(task_id, value, entry.mod_revision, specs, apart))
             continue
-        if parsed.kind is Kind.TASK:
-            apart = raw.get(keys.spec(parsed.name))
-            spec = apart.value if apart else None
-            tasks.append(decode_task(parsed.name, entry.value, entry.mod_revision, specs, spec))
-        elif parsed.kind is Kind.WORKER_REG:
-            workers[parsed.name] = decode_worker(parsed.name, entry.value)
+        parsed = keys.parse(key)
+        if parsed is None:
+            continue
+        if parsed.kind is Kind.WORKER_REG:
+            workers[parsed.name] = decode_worker(parsed.name, value)
         elif parsed.kind is Kind.OWN:
-            own = Ownership.FromString(entry.value)
+            own = Ownership.FromString(value)
             owns.append((parsed.name, own.attempt, own.session))
         elif parsed.kind is Kind.META and parsed.name == "watch_floor":
-            floor = WatchFloor.FromString(entry.value)
+            floor = WatchFloor.FromString(value)
     lives = {
         name: live.create_revision
         for name, live in (await _live(client, keys)).items()

@@ -8,6 +8,7 @@ the end.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tenure_core.errors import DataLoss
@@ -17,6 +18,9 @@ from tenure_scheduler.adapters.specs import SpecReader
 from tenure_scheduler.domain.model import Attempt, LogFinals, Task, Worker
 from tenure_state.v1.task_pb2 import AttemptRecord, TaskBirth, TaskRecord
 from tenure_state.v1.worker_pb2 import Ownership, WorkerLive, WorkerRegistration
+
+Apart = Callable[[str], bytes | None]
+"""Finds the value of `specs/<task>`."""
 
 INLINE_SPEC_BYTES: Final = 1024
 _DIGEST_BYTES: Final = 16
@@ -111,9 +115,9 @@ def _encode_end(record: AttemptRecord, attempt: Attempt) -> None:
 
 
 def decode_task(
-    task_id: str, value: bytes, revision: int, specs: SpecReader, apart: bytes | None = None
+    task_id: str, value: bytes, revision: int, specs: SpecReader, apart: Apart = lambda task_id: None
 ) -> Task:
-    """The task that a record holds; `apart` is the spec's own key where the record says that there is one.
+    """The task that a record holds; `apart` finds the spec's own key if the record says that there is one.
 
     Raises DataLoss for a record whose spec is missing or is not the one that was stored.
     """
@@ -137,14 +141,15 @@ def decode_task(
     return task
 
 
-def _spec_bytes(task_id: str, birth: TaskBirth, apart: bytes | None) -> bytes:
+def _spec_bytes(task_id: str, birth: TaskBirth, apart: Apart) -> bytes:
     if not birth.spec_apart:
         return birth.spec
-    if apart is None:
+    spec = apart(task_id)
+    if spec is None:
         raise DataLoss(f"the spec of task {task_id} is missing")
-    if hashlib.sha256(apart).digest()[:_DIGEST_BYTES] != birth.spec_digest:
+    if hashlib.sha256(spec).digest()[:_DIGEST_BYTES] != birth.spec_digest:
         raise DataLoss(f"the spec of task {task_id} is not the one that was stored")
-    return apart
+    return spec
 
 
 def _decode_rest(task: Task, record: TaskRecord) -> None:

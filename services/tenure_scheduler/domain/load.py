@@ -139,7 +139,7 @@ def _load_storm(world: World) -> None:
         storm.gone[worker.name] = worker
         arm_exclusive(world, worker)
     if gone:
-        world.timers.at(storm.grace_until, declare_due, world)
+        world.timers.at(storm.start_until, declare_due, world)
 
 
 def _resume_losses(world: World) -> None:

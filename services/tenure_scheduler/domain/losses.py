@@ -59,7 +59,7 @@ def _reattach_due(world: World, worker: Worker, disconnected_at: Instant) -> Non
     if not away or worker.disconnected_at != disconnected_at or worker.deleting:
         return
     chance = storms.next_chance(world, worker)
-    if chance is None or storms.in_grace(world) or world.storm.active:
+    if chance is None or storms.in_grace(world, worker) or world.storm.active:
         return  # its lease decides
     if chance > world.now.boot:
         arm_reattach(world, worker, chance)

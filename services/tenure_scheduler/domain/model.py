@@ -332,6 +332,7 @@ class Worker:
         "drain_deadline_ns",
         "gone_at",
         "gone_evidence",
+        "greeted",
         "hold_until_ns",
         "instance",
         "joining",
@@ -402,6 +403,8 @@ class Worker:
         self.deleting = False
         """A guarded deletion of `live` is under way."""
         self.joining: JoinStep | None = None
+        self.greeted = False
+        """It said Hello to this leader: what is missed of it from now on, it missed itself."""
         self.phase = 0
         self.dirty = False
 

@@ -129,7 +129,7 @@ def refuse(
 
 def _await_other(world: World, worker: Worker, event: HelloReceived) -> None:
     """Another instance holds the name but is not connected: it may take `reattach_grace` to come back."""
-    since = max(worker.disconnected_at, world.storm.grace_until - world.config.grace)
+    since = max(worker.disconnected_at, world.storm.start_until - world.config.grace)
     due = since + world.config.reattach_grace
     if due <= world.now.boot:
         _join(world, worker, event, DELETE)
@@ -302,6 +302,7 @@ def _attach(world: World, worker: Worker, joining: JoinStep) -> None:
     """Put the stream to use: reset the command numbers, judge what is held, welcome the worker."""
     worker.stream = joining.stream
     worker.direct = joining.direct
+    worker.greeted = True
     worker.command_number = worker.processed = worker.sent_number = 0
     worker.sent.clear()
     worker.leftovers.clear()

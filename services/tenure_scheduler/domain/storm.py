@@ -1,9 +1,9 @@
 """May a worker be declared lost now?
 
 A single loss is believed; many at once are more likely a fault of the control plane, and giving their tasks
-away would do more harm than waiting. Nothing is declared lost in the grace after the start of a leadership
-or after a stall of our own, in a storm (paused, then slowly), or when all of two or more workers went at
-once.
+away would do more harm than waiting. Nothing is declared lost in the grace after the start of a leadership,
+unless the worker has said Hello to this leader since, or after a stall of our own, in a storm (paused, then
+slowly), or when all of two or more workers went at once.
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ def on_stall(world: World, event: StallNoticed) -> None:
         storm.grace_until = max(storm.grace_until, now + grace)
 
 
-def in_grace(world: World) -> bool:
-    """Whether nothing is declared lost for our own sake."""
-    return world.now.boot < world.storm.grace_until
+def grace_of(world: World, worker: Worker) -> Instant:
+    """Until when this worker is not declared lost for our own sake."""
+    storm = world.storm
+    return storm.grace_until if worker.greeted else max(storm.grace_until, storm.start_until)
+
+
+def in_grace(world: World, worker: Worker) -> bool:
+    """Whether this worker is not declared lost for our own sake."""
+    return world.now.boot < grace_of(world, worker)
 
 
 def note_live(world: World) -> None:
@@ -82,7 +88,7 @@ def next_chance(world: World, worker: Worker) -> Instant | None:
     if storm.all_lost:
         return None
     hold = now.until(worker.hold_until_ns, world.config.hold_limit) if worker.hold_until_ns else now.boot
-    chance = max(now.boot, hold, storm.grace_until)
+    chance = max(now.boot, hold, grace_of(world, worker))
     return max(chance, storm.next_at) if storm.active else chance
 
 

@@ -41,7 +41,10 @@ class RemovedWorker:
 class Storm:
     """What decides whether losses may be declared at all."""
 
+    start_until: Instant = NEVER
+    """The grace of a new leadership: for workers that have not said Hello to it yet."""
     grace_until: Instant = NEVER
+    """The grace after a stall of our own, or after all were gone: for every worker."""
     extensions: int = 0
     """How often the grace was extended by stalls of our own, in a row."""
     gone: dict[str, Worker] = field(default_factory=dict)
@@ -114,7 +117,7 @@ class World:
         with every epoch, because shapes and what they cache may outlive this memory."""
         self.queue = Queue(config.ageing)
         self.timers = Timers()
-        self.storm = Storm(grace_until=now.boot + config.grace)
+        self.storm = Storm(start_until=now.boot + config.grace)
         self.counts = [0] * (max(TaskState) + 1)
         self.finished: deque[Task] = deque()
         """Finished tasks, oldest first."""
