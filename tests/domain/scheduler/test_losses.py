@@ -61,14 +61,24 @@ def test_a_forwarded_stream_gives_no_early_loss() -> None:
     assert task.attempt == 1
 
 
-def test_nothing_is_lost_in_the_grace_of_a_new_leader() -> None:
+def test_nobody_is_lost_to_a_new_leader_before_it_could_say_hello() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    rig.depose()
+    rig.expire(agent)
+    rig.after(11.9)
+    assert (rig.task(task).state, agent.record.verdict) == (TaskState.ASSIGNED, WorkerVerdict.ACTIVE)
+    rig.after(0.2)
+    assert (rig.task(task).state, agent.record.verdict) == (TaskState.PENDING, WorkerVerdict.LOST)
+
+
+def test_who_said_hello_to_a_new_leader_is_lost_without_its_grace() -> None:
     rig = Rig(past_grace=False)
     agent = rig.worker()
     task = rig.a_task().running_on(agent)
-    rig.expire(agent)
-    rig.after(11.9)
-    assert (task.state, agent.record.verdict) == (TaskState.RUNNING, WorkerVerdict.ACTIVE)
-    rig.after(0.2)
+    agent.reset()
+    rig.after(2.1)
     assert (task.state, agent.record.verdict) == (TaskState.PENDING, WorkerVerdict.LOST)
 
 
