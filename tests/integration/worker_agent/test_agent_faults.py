@@ -1,0 +1,151 @@
+"""Do tasks survive the death of everything around them, and never run twice for one attempt?"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import tenure
+from tenure.local.fleet import Fleet
+from tenure.v1.task_pb2 import AttemptOutcome, LossEvidence, TaskState
+from tests.integration.worker_agent.conftest import Fleets
+from tests.integration.worker_agent.nodes import agent_pid, alive, signal_agent, submit, until_running
+from tests.support.waiting import eventually
+
+O = AttemptOutcome  # noqa: E741
+
+
+def until_gate(gate: Path, code: int) -> tenure.TaskSpec:
+    """A task that notes its start and runs until the gate opens."""
+    script = f"echo $TENURE_FENCE >> {gate}.starts; until [ -e {gate} ]; do sleep 0.05; done; exit {code}"
+    return tenure.process(["sh", "-c", script], cpu=0.1)
+
+
+def starts(gate: Path) -> list[str]:
+    return Path(f"{gate}.starts").read_text().split()
+
+
+async def test_a_killed_agent_takes_its_tasks_up_again(a_fleet: Fleets, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    async with a_fleet() as (fleet, client):
+        ids = await submit(client, [until_gate(gate, code) for code in range(5)])
+        running = await until_running(client, ids)
+        killed = await signal_agent(fleet, "worker-1")
+        assert await eventually(lambda: _other(fleet, killed), what="another agent runs")
+        gate.touch()
+        tasks = await client.wait_many(ids, timeout=30)
+        assert [task.attempt.exit_code for task in tasks] == [0, 1, 2, 3, 4]
+        assert [task.attempt.number for task in tasks] == [1] * 5
+        assert [task.attempt.pid for task in tasks] == [task.attempt.pid for task in running]
+        assert len(starts(gate)) == 5
+
+
+async def _other(fleet: Fleet, killed: int) -> bool:
+    return await agent_pid(fleet, "worker-1") != killed
+
+
+async def test_results_of_a_time_without_an_agent_are_kept(a_fleet: Fleets, tmp_path: Path) -> None:
+    """The agent is stopped while its tasks end, and then killed: nothing but the warden saw their exits."""
+    gate = tmp_path / "gate"
+    async with a_fleet() as (fleet, client):
+        ids = await submit(client, [until_gate(gate, code) for code in (0, 9)])
+        running = await until_running(client, ids)
+        pid = await signal_agent(fleet, "worker-1", signal.SIGSTOP)
+        gate.touch()
+        await eventually(lambda: not any(alive(task.attempt.pid) for task in running))
+        os.kill(pid, signal.SIGKILL)
+        tasks = await client.wait_many(ids, timeout=30)
+        assert [(t.attempt.number, t.attempt.exit_code) for t in tasks] == [(1, 0), (1, 9)]
+
+
+async def test_noops_survive_kills_of_the_agent(a_fleet: Fleets) -> None:
+    async with a_fleet() as (fleet, client):
+        ids = await submit(client, [tenure.noop() for _ in range(4000)])
+        for share in (0.1, 0.3, 0.6):
+            await eventually(lambda share=share: _done(client, 4000 * share), within=30)
+            await signal_agent(fleet, "worker-1")
+        tasks = await client.wait_many(ids, timeout=40)
+        assert {task.state for task in tasks} == {TaskState.TASK_STATE_SUCCEEDED}
+
+
+async def _done(client: tenure.Client, wanted: float) -> bool:
+    return (await client.count()).get(TaskState.TASK_STATE_SUCCEEDED, 0) >= wanted
+
+
+async def test_a_killed_scheduler_costs_no_task_anything(a_fleet: Fleets, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    async with a_fleet(schedulers=2) as (fleet, client):
+        ids = await submit(client, [until_gate(gate, code) for code in range(4)])
+        await until_running(client, ids)
+        leader = (await client.server_info()).leader
+        number = fleet.address.split(",").index(leader) + 1 if leader in fleet.address else 1
+        await fleet.kill(f"scheduler-{number}")
+        gate.touch()
+        tasks = await client.wait_many(ids, timeout=40)
+        assert [(t.attempt.number, t.attempt.exit_code) for t in tasks] == [(1, 0), (1, 1), (1, 2), (1, 3)]
+        assert len(starts(gate)) == 4
+
+
+async def test_a_killed_node_loses_its_tasks_to_another(a_fleet: Fleets, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    async with a_fleet(agents=2) as (fleet, client):
+        ids = await submit(client, [until_gate(gate, 3) for _ in range(6)])
+        running = await until_running(client, ids)
+        victim = running[0].attempt.worker
+        doomed = [task for task in running if task.attempt.worker == victim]
+        began = time.monotonic()
+        await fleet.kill_node(victim)
+        await eventually(lambda: len(starts(gate)) == 6 + len(doomed), within=20)
+        print(f"restarted {time.monotonic() - began:.2f} s after the kill")
+        gate.touch()
+        tasks = await client.wait_many(ids, timeout=30)
+        assert {task.attempt.exit_code for task in tasks} == {3}
+        lost = {task.id for task in doomed}
+        assert {task.id: task.attempt.number for task in tasks} == {
+            task: 2 if task in lost else 1 for task in ids
+        }
+        assert not any(alive(task.attempt.pid) for task in doomed)
+
+
+async def test_a_killed_warden_is_said_to_have_died(a_fleet: Fleets, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    async with a_fleet() as (fleet, client):
+        (task_id,) = await submit(client, [until_gate(gate, 0)])
+        (running,) = await until_running(client, [task_id])
+        await fleet.kill("worker-1")
+        await eventually(lambda: len(starts(gate)) == 2, within=20)
+        gate.touch()
+        task = await client.wait(task_id, timeout=20)
+        assert task.attempt.exit_code == 0
+        assert not alive(running.attempt.pid)
+        first = (await client.history(task_id)).attempts[0]
+        assert first.outcome == O.ATTEMPT_OUTCOME_LOST
+        assert first.evidence == LossEvidence.LOSS_EVIDENCE_WARDEN_DIED
+
+
+async def test_an_agent_that_is_told_to_end_leaves_its_tasks_running(a_fleet: Fleets, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    async with a_fleet() as (fleet, client):
+        (task_id,) = await submit(client, [until_gate(gate, 4)])
+        (running,) = await until_running(client, [task_id])
+        ended = await signal_agent(fleet, "worker-1", signal.SIGTERM)
+        await eventually(lambda: not alive(ended))
+        assert alive(running.attempt.pid)
+        gate.touch()
+        task = await client.wait(task_id, timeout=20)
+        assert (task.attempt.number, task.attempt.exit_code) == (1, 4)
+
+
+async def test_a_silent_node_is_fenced_when_it_comes_back(a_fleet: Fleets, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    options = {"workers.ttl": "3s"}
+    async with a_fleet(agents=2, scheduler_options=options) as (fleet, client):
+        (task_id,) = await submit(client, [until_gate(gate, 2)])
+        (running,) = await until_running(client, [task_id])
+        await fleet.pause(running.attempt.worker)
+        await eventually(lambda: len(starts(gate)) == 2, within=20)
+        await fleet.resume(running.attempt.worker)
+        await eventually(lambda: not alive(running.attempt.pid), what="the old attempt is stopped", within=20)
+        gate.touch()
+        task = await client.wait(task_id, timeout=20)
+        assert (task.attempt.number, task.attempt.exit_code) == (2, 2)
