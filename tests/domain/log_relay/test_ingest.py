@@ -27,6 +27,9 @@ def test_any_order_of_slices_gives_a_prefix(some: list[Spec], slices: list[tuple
     frames, ingest, taken = encoded(some), Ingest(), b""
     for start, length in slices:
         before = ingest.position
+        if before.after_gap:
+            # Behind a gap the relay believes numbers that jump; an agent sends what comes next.
+            start = min(start, before.number)
         offered = ingest.offer(b"".join(frames[start : start + length]))
         taken += b"".join(offered.pieces)
         assert offered.size == sum(f.end - f.start for f in offered.frames)
