@@ -35,13 +35,13 @@ def script() -> str:
 
 def test_every_command_of_the_quickstart_works(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
-    (tmp_path / "bin").mkdir()
-    tenure = tmp_path / "bin" / "tenure"
-    tenure.write_text(f'#!/bin/sh\nexec {sys.executable} -m tenure.cli "$@"\n')
-    tenure.chmod(0o755)
-    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    for name, what in {"tenure": "-m tenure.cli", "python3": ""}.items():
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} {what} "$@"\n')
+        program.chmod(0o755)
     text = script()
-    # The port of another fleet on this machine must not be ours: the first line that says an address is obeyed.
+    # Where another program holds the default port, its line about the address must be obeyed.
     address = "eval \"$(grep -o 'export TENURE_ADDRESS=.*' up.txt)\""
     text = text.replace("tenure up --detach", f"tenure up --detach > up.txt; {address}")
     try:
