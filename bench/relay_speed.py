@@ -27,8 +27,8 @@ from tenure.dispatch.v1.log_ingest_service_pb2 import PushChunk, PushRequest, Pu
 from tenure.dispatch.v1.log_ingest_service_pb2_grpc import LogIngestServiceStub
 from tenure.v1.log_service_pb2 import TailLogsRequest, TailLogsResponse
 from tenure_core.frames import encode_header
-from tenure_log_relay.adapters.allocator import keep_buffers
 from tenure_log_relay.adapters.wire import varint
+from tenure_runtime.allocator import keep_buffers
 
 FRAME = 256 * 1024
 ROUNDS = 3

@@ -8,13 +8,13 @@ import socket
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from tenure_log_relay.adapters.allocator import keep_buffers
 from tenure_log_relay.adapters.data_dir import DataDir
 from tenure_log_relay.adapters.rules import validator
 from tenure_log_relay.adapters.storage.log import StorageLimits
 from tenure_log_relay.config import PREFIX, PROGRAM, LogRelayConfig, StorageConfig
 from tenure_log_relay.shell import Relay
 from tenure_runtime import telemetry
+from tenure_runtime.allocator import keep_buffers
 from tenure_runtime.config import from_command_line
 from tenure_runtime.etcd.channel import Tls
 from tenure_runtime.etcd.client import EtcdClient

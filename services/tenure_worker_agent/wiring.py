@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure_runtime import telemetry
+from tenure_runtime.allocator import keep_buffers
 from tenure_runtime.rpc.transport import DISPATCH_MESSAGE_BYTES, create_channel
 from tenure_runtime.startup import CannotStart
 from tenure_worker_agent.adapters.beats import Beats
@@ -33,6 +34,7 @@ GOODBYE_SECONDS: Final = 5.0
 
 async def wire(process: Process, config: WorkerAgentConfig, warden_fd: int) -> None:
     """Put everything together and begin; the warden is at the other end of the socket `warden_fd`."""
+    keep_buffers()
     worker, folder, tls = worker_name(config), config.data_dir.absolute(), config.tls
     observed = telemetry.start(config.telemetry, service=PROGRAM, instance=worker)
     process.at_shutdown("send traces and metrics", observed.close)
