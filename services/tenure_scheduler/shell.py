@@ -34,7 +34,10 @@ from tenure_scheduler.domain.model import Task
 STALL_SECONDS: Final = 0.5
 """A commit that takes longer than this makes callers look at their deadlines."""
 _SWEEP_SECONDS: Final = 0.1
+_GATHER_SECONDS: Final = 0.01
+"""How long events wait for the commit in flight before they are applied without it."""
 _LEISURE_SECONDS: Final = 0.05
+"""How long an event may wait that changes nothing now."""
 _REFUSED_PAUSE: Final = 1.0
 _log = get_logger("shell")
 
@@ -109,23 +112,27 @@ class Shell:
         self._committing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: Instant = float("inf")
-        self._leisure: asyncio.TimerHandle | None = None
+        self._later: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
     # --- in ------------------------------------------------------------------------------------------
 
     def post(self, event: e.Event) -> None:
-        """Hand an event to the core, together with all others of this turn of the loop."""
-        self._inbox.append(event)
-        if not self._turning:
-            self._turning = True
-            self._loop.call_soon(self._turn)
+        """Hand an event to the core, together with all others of this turn of the loop.
 
-    def _post_at_leisure(self, event: e.Event) -> None:
-        """Hand in an event that changes nothing now: with the next turn, or a little later."""
+        While a commit is in flight nothing new could be committed anyway: events gather until it is done (or
+        takes long), so that under load one turn, one batch and one message per worker serve many of them.
+        """
         self._inbox.append(event)
-        if not self._turning and self._leisure is None:
-            self._leisure = self._loop.call_later(_LEISURE_SECONDS, self._turn)
+        if self._begun_at is not None:
+            self._turn_later(_GATHER_SECONDS)
+        elif not self._turning:
+            self._turning = True
+            self._loop.call_soon(self._scheduled_turn)
+
+    def _turn_later(self, seconds: float) -> None:
+        if not self._turning and self._later is None:
+            self._later = self._loop.call_later(seconds, self._turn)
 
     async def ask(self, event_of: Callable[[int], e.Event], remaining: float | None) -> Any:
         """Hand in a request and wait for the core's answer; `remaining`: seconds that the caller has."""
@@ -170,8 +177,8 @@ class Shell:
 
     async def applied(self) -> None:
         """Return when the core has seen everything that was posted up to now."""
-        if self._turning:
-            await asyncio.sleep(0)  # The turn was scheduled before this task's next step.
+        if self._inbox:
+            self._turn()
 
     def check_open(self) -> None:
         """Raise Unavailable when this leadership is over."""
@@ -184,11 +191,15 @@ class Shell:
         """Apply what the load left to do, and keep the core's time."""
         self.post(e.TimePassed())
 
+    def _scheduled_turn(self) -> None:
+        if self._turning:
+            self._turn()
+
     def _turn(self) -> None:
         self._turning = False
-        if self._leisure is not None:
-            self._leisure.cancel()
-            self._leisure = None
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if self.over.done():
             return
         events, self._inbox = self._inbox, []
@@ -278,6 +289,10 @@ class Shell:
                     self.end(outcome.reason)
                     return
                 self._finish(sealed, outcome, proved_at)
+                # What arrived with etcd's answer is on its way through the loop: let it into the next batch.
+                await asyncio.sleep(0)
+                if self._inbox:
+                    self._turn()
         except Exception as error:  # noqa: BLE001  (what was committed is unknown: the memory is dropped)
             _log.error("a commit failed", exc_info=error)
             self.end("an internal error")
@@ -372,7 +387,8 @@ class Shell:
                 self._outlets.send_commands(command)
                 if command.starts:
                     sent = e.CommandsSent(command.worker, command.stream, command.number)
-                    self._post_at_leisure(sent)
+                    self._inbox.append(sent)
+                    self._turn_later(_LEISURE_SECONDS)
             case c.WelcomeWorker():
                 self._outlets.welcome(command)
             case c.RefuseHello():
@@ -428,7 +444,7 @@ class Shell:
         if self.over.done():
             return
         self.over.set_result(reason)
-        for handle in (self._timer, self._sweeper, self._leisure):
+        for handle in (self._timer, self._sweeper, self._later):
             if handle is not None:
                 handle.cancel()
         self._queue.clear()

@@ -232,3 +232,13 @@ async def test_ten_thousand_tasks(api: Api, scheduler: SchedulerProcess) -> None
         assert len(set(ids)) == 10_000
         counted = await api.call("CountTasks", pb.CountTasksRequest())
         assert [(c.state, c.count) for c in counted.counts] == [(TaskState.TASK_STATE_SUCCEEDED, 10_000)]
+
+
+async def test_the_trace_of_a_submission_reaches_the_start(api: Api, scheduler: SchedulerProcess) -> None:
+    trace = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
+    request = pb.SubmitTasksRequest(items=[pb.SubmitTasksItem(spec=NOOP)])
+    submit = api.channel.unary_unary("/tenure.v1.TaskService/SubmitTasks")
+    async with agent("w1", scheduler.address) as worker:
+        await submit(request.SerializeToString(), timeout=5, metadata=(("traceparent", trace),))
+        await worker.started(1)
+    assert worker.starts[0].traceparent.split("-")[1] == trace.split("-")[1]
