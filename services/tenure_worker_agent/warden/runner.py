@@ -57,6 +57,11 @@ class Runner:
         """Whether deadlines on CLOCK_BOOTTIME are to be watched closely."""
         return any(attempt.order.exclusive for attempt in self.attempts.values())
 
+    def next_deadline(self) -> float:
+        """When the next exclusive attempt must be dead; infinity: none runs."""
+        ends = (attempt.order.exclusive[1] for attempt in self.attempts.values() if attempt.order.exclusive)
+        return min(ends, default=float("inf"))
+
     def next_timer(self) -> float:
         """When something is due; infinity: nothing."""
         due = self._timers[0][0] if self._timers else float("inf")

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 POLL: Final = 0.25
 """Longest sleep while exclusive attempts run: epoll's clock stands still during a suspend."""
+UPGRADE_TAKES: Final = 1.0
+"""Seconds for which a re-exec may keep this process from enforcing deadlines, generously."""
 TELL_EVERY: Final = 0.02
 AGENT_PATIENCE: Final = 10.0
 OK: Final = 0
@@ -84,8 +86,10 @@ class Warden:
 
     @property
     def _may_upgrade(self) -> bool:
-        """Orders that are on their way to their exec are never carried over: they end their way first."""
-        return self.upgrade_wanted and not self._starter.pending and not self._stopping
+        """Whether the moment is right: no order half way to its exec, no exclusive deadline during the change."""
+        if not self.upgrade_wanted or self._starter.pending or self._stopping:
+            return False
+        return self._runner.next_deadline() > boottime() + UPGRADE_TAKES
 
     def _timeout(self) -> float:
         hears = self._link is not None and not self._link.congested

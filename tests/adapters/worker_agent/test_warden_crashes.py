@@ -104,7 +104,7 @@ def test_an_upgrade_in_place_keeps_tasks_and_output(warden: WardenProcess) -> No
 
 
 def test_exclusive_deadlines_hold_over_an_upgrade(warden: WardenProcess) -> None:
-    deadline = boottime() + 2.0
+    deadline = boottime() + 6.0
     warden.order(
         shell("trap '' TERM; while :; do sleep 0.1; done", exclusive=(deadline - 0.5, deadline), grace=60)
     )

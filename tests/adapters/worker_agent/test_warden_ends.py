@@ -174,7 +174,7 @@ def test_an_exclusive_attempt_is_killed_by_its_deadline(warden: WardenProcess) -
 
 def test_an_extended_exclusive_attempt_goes_on(warden: WardenProcess) -> None:
     now = boottime()
-    warden.order(shell("sleep 1.2; exit 9", exclusive=(now + 0.6, now + 0.8), grace=60))
+    warden.order(shell("sleep 5; exit 9", exclusive=(now + 3, now + 4), grace=60))
     warden.started(F)
     warden.send({"do": "extend", "deadlines": {F: [now + 30, now + 40]}})
     assert warden.exit_of(F)["code"] == 9
