@@ -134,6 +134,21 @@ async def test_a_killed_reaper_changes_nothing(supervised: Supervised) -> None:
     assert await supervised.running("node") == pid
 
 
+async def test_settings_of_other_servers_do_not_reach_the_fleet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TENURE_SCHEDULER_LISTEN", "127.0.0.1:1")
+    monkeypatch.setenv("ETCD_NAME", "other")
+    found = Supervised(tmp_path, part(tmp_path, "simple", "env; exec sleep 1000"))
+    try:
+        log = tmp_path / "logs" / "simple.log"
+        await eventually(lambda: log.exists() and "STATE=" in log.read_text(), within=10, what="it ran")
+        assert "TENURE_SCHEDULER" not in log.read_text()
+        assert "ETCD_NAME" not in log.read_text()
+    finally:
+        found.close()
+
+
 async def test_etcd_comes_back_on_its_data(tmp_path: Path) -> None:
     etcd = plan(tmp_path, find_etcd().path, Size(schedulers=0, agents=0, relays=0)).parts[0]
     found = Supervised(tmp_path, etcd)

@@ -32,6 +32,8 @@ FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 2.0
 SETTLED_SECONDS: Final = 5.0
 EXIT_CANNOT_START: Final = 2
+_SETTINGS: Final = ("ETCD_", "TENURE_SCHEDULER_", "TENURE_WORKER_AGENT_", "TENURE_LOG_RELAY_")
+"""Variables that would come over the plan: settings of other servers on this machine."""
 
 
 class Child:
@@ -56,7 +58,7 @@ class Child:
         if self.process is not None or not self.wanted:
             return
         me = os.getpid()
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("ETCD_")}
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 self.part.argv,
