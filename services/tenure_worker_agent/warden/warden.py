@@ -86,7 +86,7 @@ class Warden:
 
     @property
     def _may_upgrade(self) -> bool:
-        """Whether the moment is right: no order half way to its exec, no exclusive deadline during the change."""
+        """Whether the moment is right: no order half way to its exec, no exclusive deadline meanwhile."""
         if not self.upgrade_wanted or self._starter.pending or self._stopping:
             return False
         return self._runner.next_deadline() > boottime() + UPGRADE_TAKES
