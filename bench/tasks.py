@@ -1,7 +1,8 @@
 """How many tasks does a fleet run, and how long does one take when it is alone?
 
 Everything goes the whole way: a client process, the leading scheduler with a follower beside it, etcd with
-fsync, one agent with its warden. A task counts when its terminal state was committed and read back by the client.
+fsync, one agent with its warden. A task counts when its terminal state was committed and read back by the
+client.
 """
 
 from __future__ import annotations
