@@ -7,6 +7,7 @@ questions about the server are answered by whoever is asked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 import grpc.aio
@@ -119,9 +120,16 @@ class Replica:
                 leadership = await self._campaign()
                 if leadership is not None:
                     await self._lead(leadership)
+                    await self._pause()
             except EtcdError as error:
                 _log.warning("etcd failed while campaigning", reason=str(error))
-                await asyncio.sleep(_CAMPAIGN_PAUSE)
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Let another replica be faster: this one has just failed at something."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CAMPAIGN_PAUSE):
+                await self.stopping.wait()
 
     async def close(self) -> None:
         """End; the caller has set `stopping` and awaited `run`."""

@@ -62,7 +62,9 @@ async def check(client: EtcdClient, config: EtcdConfig) -> str:
         ) from None
     version = parse_version(status.version)
     if version < OLDEST:
-        raise CannotStart(f"etcd at {where} has version {status.version}; 3.4 or newer is needed")
+        raise CannotStart(
+            f"etcd at {where} has version {status.version}; {OLDEST[0]}.{OLDEST[1]} or newer is needed"
+        )
     if not for_production(version):
         floors = " or ".join(".".join(map(str, floor)) for floor in PRODUCTION_FLOORS)
         _log.warning("this etcd is below the floor for production", version=status.version, floor=floors)
