@@ -32,7 +32,10 @@ class Board:
     done: int = 0
     running: int = 0
     last_line: str = ""
-    problems: list[str] = field(default_factory=list)
+    gaps: dict[str, str] = field(default_factory=dict)
+    """Why output of a task is missing."""
+    repeated: int = 0
+    """Tasks done again because their output died with their node."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     to_read: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
 
@@ -76,6 +79,22 @@ class Board:
         return found if isinstance(found, dict) else None
 
 
+async def repeat_unreadable(client: Client, board: Board) -> None:
+    """Do again what succeeded but whose output died with its node, until every file has its row.
+
+    A node that ends for good takes along what no relay had acknowledged yet; readers then get a gap, and
+    whoever needs the output repeats the task.
+    """
+    while unreadable := [one for one in board.files if one in board.gaps and board.row(one) is None]:
+        for task_id in unreadable:
+            path = board.files.pop(task_id)
+            board.files[await client.retry(task_id)] = path
+        board.repeated += len(unreadable)
+        board.done -= len(unreadable)
+        await board.until(len(board.files))
+        await board.to_read.join()
+
+
 async def keep_watching(client: Client, board: Board, run: str) -> None:
     """Feed the board from a watch until cancelled."""
     async for message in client.watch(pb.TaskFilter(labels={"demo": run})):
@@ -96,7 +115,7 @@ async def keep_reading(client: Client, board: Board) -> None:
                 board.rows[task_id].setdefault(attempt, []).extend(lines)
                 board.last_line = lines[-1]
             elif kind == "gap":
-                board.problems.append(f"output of {task_id} is missing: {message.gap.reason}")
+                board.gaps[task_id] = message.gap.reason
         board.to_read.task_done()
 
 

@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tenure.demo.board import READERS, Board, keep_reading, keep_watching
+from tenure.demo.board import READERS, Board, keep_reading, keep_watching, repeat_unreadable
 from tenure.demo.inputs import find_files, task_for
 from tenure.demo.progress import say, show_progress
 from tenure.demo.verdict import judge, table
@@ -73,6 +73,7 @@ async def _perform(fleet: Fleet, files: list[Path]) -> int:
                 await _unless(failed, board.until(len(files)))
                 seconds = time.monotonic() - began
                 await _unless(failed, board.to_read.join())
+                await _unless(failed, repeat_unreadable(client, board))
             say(f"All {len(files)} tasks have ended after {seconds:.1f} s; checking every row and history …")
             verdict = await _unless(failed, judge(client, board, killed_at))
     return _tell(verdict, seconds, killed)

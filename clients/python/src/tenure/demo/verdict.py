@@ -31,6 +31,7 @@ class Verdict:
     lost: int = 0
     reallocated: int = 0
     restart_seconds: list[float] = field(default_factory=list)
+    repeated: int = 0
     read_bytes: int = 0
     gzip_bytes: int = 0
     problems: list[str] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Verdict:
 
 async def judge(client: Client, board: Board, killed_at: float | None) -> Verdict:
     """Look at every task's history, row and hash."""
-    verdict = Verdict(tasks=len(board.files), problems=list(board.problems))
+    verdict = Verdict(tasks=len(board.files), repeated=board.repeated)
     limit = asyncio.Semaphore(HISTORIES_AT_ONCE)
 
     async def history(task_id: str) -> Sequence[pb.Attempt]:
@@ -73,6 +74,7 @@ def table(verdict: Verdict, seconds: float, killed: str) -> list[tuple[str, str]
         ("node killed with its whole process tree", killed),
         ("attempts lost", f"{verdict.lost}"),
         ("of these reallocated", f"{verdict.reallocated}"),
+        ("repeated, their output died with the node", f"{verdict.repeated}"),
         ("seconds from the kill to their restart", restart),
         ("bytes read and gzipped", f"{verdict.read_bytes:,} → {verdict.gzip_bytes:,}"),
         ("throughput", f"{verdict.tasks / seconds:.0f} tasks/s ({seconds:.1f} s)"),
@@ -105,7 +107,8 @@ def _judge_rows(verdict: Verdict, board: Board) -> None:
         row = board.row(task_id)
         if row is None or row.get("path") != str(path):
             lines = board.rows.get(task_id, {})
-            verdict.problems.append(f"{path}: instead of one row the log holds {lines}")
+            gap = f"; missing: {board.gaps[task_id]}" if task_id in board.gaps else ""
+            verdict.problems.append(f"{path}: instead of one row the log holds {lines}{gap}")
             continue
         verdict.rows += 1
         verdict.hashes_agree += row.get("sha256") == sha256_of(path)
