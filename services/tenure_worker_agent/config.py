@@ -62,20 +62,11 @@ class WorkerAgentConfig:
     data_dir: Path = Path("/var/lib/tenure/worker-agent")
     """Directory for journal, spool and the tasks' working directories; it belongs to one agent."""
 
-    socket: Path | None = None
-    """Unix socket for operators; empty: agent.sock in the data directory."""
-
     labels: dict[str, str] = field(default_factory=dict)
     """Labels that tasks may ask for, as {zone = "a"}."""
 
-    kill_grace: Annotated[Seconds, AtLeast(0.0)] = 10.0
+    kill_grace: Annotated[Seconds, AtLeast(0.0)] = 5.0
     """Time between SIGTERM and SIGKILL for a task that does not say its own."""
-
-    restart_hold: Annotated[Seconds, AtLeast(0.0)] = 30.0
-    """After SIGTERM: how long the scheduler waits for this agent to come back before its tasks are lost."""
-
-    keep_directories: Annotated[Seconds, AtLeast(0.0)] = 0.0
-    """How long the working directory of a finished attempt stays."""
 
     capacity: CapacityConfig = field(default_factory=CapacityConfig)
     spool: SpoolConfig = field(default_factory=SpoolConfig)

@@ -53,6 +53,8 @@ def check_folder(folder: Path) -> None:
     """CannotStart unless the data directory can be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise CannotStart(f"cannot use the data directory {folder}: it is not a directory") from None
     except OSError as error:
         raise CannotStart(f"cannot use the data directory {folder}: {error.strerror}") from None
     if not os.access(folder, os.W_OK | os.X_OK):

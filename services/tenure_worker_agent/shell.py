@@ -192,7 +192,7 @@ class Shell:
         self.post(e.IdentitySaved(command.connect))
 
     def _open_stream(self, command: c.OpenStream) -> None:
-        reader = Reader(command.stream, self._catalog, self.traces.begin)
+        reader = Reader(command.stream, self._catalog, self.traces)
         stream = SessionStream(command.stream, self._open_channel(command.address), reader, self.post)
         self._stream = stream
         self._begin(stream.run(hello_bytes(self._introduction, command.hello)))

@@ -38,7 +38,7 @@ async def wire(process: Process, config: WorkerAgentConfig, warden_fd: int) -> N
     worker, folder, tls = worker_name(config), config.data_dir.absolute(), config.tls
     observed = telemetry.start(config.telemetry, service=PROGRAM, instance=worker)
     process.at_shutdown("send traces and metrics", observed.close)
-    identity = IdentityFile(folder / "identity.json")
+    identity = IdentityFile(folder / "identity")
     shell = Shell(
         Agent(config.schedulers, identity.read(spare=str(uuid.uuid4()))),
         introduce(config, worker),

@@ -6,7 +6,7 @@ message carries hundreds of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,15 +14,15 @@ from tenure.dispatch.v1 import worker_session_service_pb2 as pb
 from tenure.v1.worker_admin_service_pb2 import Capacity, WorkerPhase
 from tenure_core.states import AttemptOutcome
 from tenure_core.timing import SECOND_NS, UtcNs
+from tenure_worker_agent.adapters.traces import Traces
 from tenure_worker_agent.domain import commands as c
 from tenure_worker_agent.domain import events as e
-from tenure_worker_agent.domain.plans import NOTHING_TO_RUN, Plan, Start
+from tenure_worker_agent.domain.plans import NOTHING_TO_RUN, Impossible, Plan, RunProcess, Start
 from tenure_worker_agent.domain.results import Result
 from tenure_worker_agent.drivers.catalog import Catalog
 from tenure_worker_agent.drivers.process import Grant
 
 _OUTCOMES: Final = {int(outcome): outcome for outcome in AttemptOutcome}
-Traced = Callable[[str, str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +119,10 @@ def _set_time(message: Any, when: UtcNs) -> None:
 class Reader:
     """What the scheduler says on one stream, as events."""
 
-    def __init__(self, stream: int, catalog: Catalog, traced: Traced) -> None:
+    def __init__(self, stream: int, catalog: Catalog, traces: Traces) -> None:
         self._stream = stream
         self._catalog = catalog
-        self._traced = traced
+        self._traces = traces
 
     def event(self, data: bytes) -> e.Event | None:
         """The event in one message; None for kinds that a newer scheduler added."""
@@ -174,7 +174,10 @@ class Reader:
             return NOTHING_TO_RUN
         grant = Grant(
             fence=start.fence,
-            traceparent=self._traced(start.fence, start.traceparent),
+            traceparent=self._traces.begin(start.fence, start.traceparent),
             indexes={name: list(granted.indexes) for name, granted in start.granted.items()},
         )
-        return self._catalog.plan(spec, grant)
+        plan = self._catalog.plan(spec, grant)
+        if not isinstance(plan, RunProcess):
+            self._traces.end(start.fence, plan.reason if isinstance(plan, Impossible) else "")
+        return plan

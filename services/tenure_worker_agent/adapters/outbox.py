@@ -9,6 +9,7 @@ interest.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import zlib
@@ -24,6 +25,7 @@ from tenure_worker_agent.domain.results import LogFinals, Result
 
 HISTORY: Final = 4 << 20
 """Bytes from which on the file is replaced by a shorter one."""
+FAILED_PAUSE: Final = 1.0
 GROWTH: Final = 8
 """A file is not replaced again before it has grown by this factor."""
 
@@ -104,6 +106,8 @@ class Outbox:
                 try:
                     await loop.run_in_executor(self._thread, write, data)
                 except OSError as error:
+                    # Whoever is told that nothing was started sends the next one: not as fast as it goes.
+                    await asyncio.sleep(FAILED_PAUSE)
                     for fence in fences:
                         self._live.pop(fence, None)
                     self._answer(ResultsNotKept(fences, error.strerror or str(error)))
@@ -119,7 +123,8 @@ class Outbox:
             os.fdatasync(self._fd)
         except OSError:
             # What was written in part would hide everything after it from a reader.
-            os.ftruncate(self._fd, self._size)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self._size)
             raise
         self._size += len(data)
 

@@ -1,4 +1,4 @@
-"""How does an attempt show in a trace? As one span from its order to its end, below that of the submission."""
+"""How does an attempt show in a trace? As one span from its order to its end, below the submission's."""
 
 from __future__ import annotations
 

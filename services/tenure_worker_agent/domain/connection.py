@@ -32,6 +32,7 @@ FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 GREETING_PATIENCE: Final = 15.0
 REFUSED_PAUSE: Final = 2.0
+MOST_COMPLAINTS: Final = 20
 LASTING: Final = frozenset({"INCARNATION", "INVALID_HELLO"})
 """Refusals that no later Hello of this process could change."""
 
@@ -71,8 +72,8 @@ class Connection:
         self._patience: Instant = FOREVER
         self._failures = 0
         self._redirects = 0
-        self._told = ""
-        """What is wrong, as last told to people."""
+        self._told: set[str] = set()
+        """What is wrong, as told to people since the last Welcome."""
 
     @property
     def is_held(self) -> bool:
@@ -139,7 +140,7 @@ class Connection:
             return False
         self.phase = Phase.HELD
         self._failures = self._redirects = 0
-        self._told = ""
+        self._told.clear()
         identity.incarnation, identity.epoch = event.incarnation, event.epoch
         self._places.learn(event.schedulers)
         self._turn.say("info", "connected", session=event.session, epoch=event.epoch)
@@ -227,7 +228,7 @@ class Connection:
         self._turn.do(Finished())
 
     def _complain(self, sentence: str) -> None:
-        """Tell people what is wrong, once until it changes."""
-        if sentence != self._told:
-            self._told = sentence
+        """Tell people what is wrong, each fault once until there is a session again."""
+        if sentence not in self._told and len(self._told) < MOST_COMPLAINTS:
+            self._told.add(sentence)
             self._turn.say("warning", sentence)

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import tenure
@@ -62,7 +63,7 @@ async def test_noops_survive_kills_of_the_agent(a_fleet: Fleets) -> None:
     async with a_fleet() as (fleet, client):
         ids = await submit(client, [tenure.noop() for _ in range(4000)])
         for share in (0.1, 0.3, 0.6):
-            await eventually(lambda share=share: _done(client, 4000 * share), within=30)
+            await eventually(partial(_done, client, 4000 * share), within=30)
             await signal_agent(fleet, "worker-1")
         tasks = await client.wait_many(ids, timeout=40)
         assert {task.state for task in tasks} == {TaskState.TASK_STATE_SUCCEEDED}

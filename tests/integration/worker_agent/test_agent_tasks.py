@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from functools import partial
 
 import tenure
 from tenure.v1.task_pb2 import AttemptOutcome, Task, TaskState
@@ -85,7 +86,7 @@ async def test_cancel_gives_time_to_end_in_order(a_fleet: Fleets) -> None:
         ids = await submit(client, specs)
         running = await until_running(client, ids)
         for task in running:
-            await eventually(lambda task=task: has_line(client, task, "ready"))
+            await eventually(partial(has_line, client, task, "ready"))
         await client.cancel(*ids, reason="enough")
         tasks = await client.wait_many(ids, timeout=20)
         assert [task.state for task in tasks] == [TaskState.TASK_STATE_CANCELLED] * 2
