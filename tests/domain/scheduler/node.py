@@ -62,6 +62,12 @@ class Node:
         started = [running(fence) for fence, started in self.running.items() if started]
         return [*started, *self.outbox.values()]
 
+    def sent(self, reports: list[e.AttemptReport]) -> None:
+        """What is not answered is said once; should it be lost with its stream, the next Hello says it."""
+        for report in reports:
+            if report.kind in (e.ReportKind.NOT_STARTED, e.ReportKind.STOPPED):
+                self.outbox.pop(report.fence, None)
+
     def obey(self, message: c.SendCommands) -> None:
         assert message.number == self.processed + 1, "commands are numbered without a gap"
         assert self.welcome, "nothing before the welcome"
@@ -74,8 +80,9 @@ class Node:
             self.accepted.add(fence)
         for fenced in message.fenced:
             self.refused += 1
-            self.running.pop(fenced.fence, None)
             self.outbox.pop(fenced.fence, None)
+            if self.running.pop(fenced.fence, None) is not None:
+                self.outbox[fenced.fence] = e.AttemptReport(fenced.fence, e.ReportKind.STOPPED)
         for task, attempt in message.starts:
             fence = Fence(1, task.id, attempt.number)
             assert fence not in self.executed, f"{fence} is started twice"

@@ -201,14 +201,12 @@ class SchedulerMachine(RuleBasedStateMachine):
         """Some of what the node could say, in any order, perhaps twice."""
         node = self.nodes[name]
         reports = node.reports()
-        if node.welcome and reports:
+        if node.welcome and node.stream and reports:
             chosen = data.draw(st.lists(st.sampled_from(reports), min_size=1, max_size=4))
             event = e.ReportsReceived(name, node.stream, node.processed, chosen)
             self.late.append(event)
             self.do(event)
-            for sent in chosen:
-                if sent.kind is e.ReportKind.NOT_STARTED:
-                    node.outbox.pop(sent.fence, None)
+            node.sent(chosen)
 
     @precondition(lambda self: self.late)
     @rule(data=st.data())
@@ -291,13 +289,17 @@ class SchedulerMachine(RuleBasedStateMachine):
         for fence in list(node.running):
             node.end(fence, AttemptOutcome.SUCCEEDED)
         if node.welcome and node.stream:
-            self.do(e.ReportsReceived(node.name, node.stream, node.processed, node.reports()))
+            reports = node.reports()
+            self.do(e.ReportsReceived(node.name, node.stream, node.processed, reports))
+            node.sent(reports)
 
     def cancel_what_cannot_run(self) -> None:
         """Only tasks that no node can hold may still wait."""
         for task in self.rig.core.world.tasks.values():
             if task.state is TaskState.PENDING:
-                assert task.profile.shape.demand.cpu_milli > 8_000, self.rig.core.explain(task)
+                workers = self.rig.core.workers().values()
+                kept = [(w.name, sorted(w.attempts), w.leftovers, w.pool.cpu_milli) for w in workers]
+                assert task.profile.shape.demand.cpu_milli > 8_000, (self.rig.core.explain(task), kept)
         self.do(e.CancelRequested(1, self.known()))
 
 
