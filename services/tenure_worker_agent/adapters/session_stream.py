@@ -26,9 +26,7 @@ GOODBYE_SECONDS: Final = 1.0
 class SessionStream:
     """One stream, from its Hello to its end."""
 
-    def __init__(
-        self, number: int, channel: Any, reader: Reader, post: Callable[[e.Event], None]
-    ) -> None:
+    def __init__(self, number: int, channel: Any, reader: Reader, post: Callable[[e.Event], None]) -> None:
         self.number = number
         self._channel = channel
         self._reader = reader
