@@ -21,6 +21,8 @@ SESSION: Final = "/tenure.dispatch.v1.WorkerSessionService/Session"
 END: Final[Any] = getattr(grpc.aio, "EOF")  # noqa: B009  (the stubs do not know it)
 PER_MESSAGE: Final = 2_000
 GOODBYE_SECONDS: Final = 1.0
+PACE: Final = 0.002
+"""Pause after a report: the first one never waits, and under load more news leaves in one message."""
 
 
 class SessionStream:
@@ -86,6 +88,7 @@ class SessionStream:
                 self._wake.clear()
                 while self._unsaid:
                     await call.write(self._next_report())
+                    await asyncio.sleep(PACE)
                 if self._closing:
                     break
             await call.done_writing()
