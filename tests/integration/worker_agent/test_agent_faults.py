@@ -9,6 +9,7 @@ from pathlib import Path
 import tenure
 from tenure.local.fleet import Fleet
 from tenure.v1.task_pb2 import AttemptOutcome, LossEvidence, TaskState
+from tenure.v1.task_spec_pb2 import OnDisconnect
 from tests.integration.worker_agent.conftest import Fleets
 from tests.integration.worker_agent.nodes import agent_pid, alive, signal_agent, submit, until_running
 from tests.support.waiting import eventually
@@ -150,3 +151,58 @@ async def test_a_silent_node_is_fenced_when_it_comes_back(a_fleet: Fleets, tmp_p
         gate.touch()
         task = await client.wait(task_id, timeout=20)
         assert (task.attempt.number, task.attempt.exit_code) == (2, 2)
+
+
+async def test_a_node_that_is_told_to_end_says_how_its_tasks_ended(a_fleet: Fleets, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    async with a_fleet(agents=2) as (fleet, client):
+        (task_id,) = await submit(client, [until_gate(gate, 0)])
+        (running,) = await until_running(client, [task_id])
+        os.kill((await fleet.pids())[running.attempt.worker], signal.SIGTERM)
+        await eventually(lambda: len(starts(gate)) == 2, within=20)
+        gate.touch()
+        task = await client.wait(task_id, timeout=20)
+        assert task.state == TaskState.TASK_STATE_SUCCEEDED
+        first = (await client.history(task_id)).attempts[0]
+        assert first.outcome == O.ATTEMPT_OUTCOME_WORKER_SHUTDOWN
+        assert not alive(running.attempt.pid)
+
+
+async def test_only_exclusive_tasks_end_while_no_scheduler_answers(a_fleet: Fleets, tmp_path: Path) -> None:
+    """The agent is stopped as well: the warden keeps the deadline by itself."""
+    gates = [tmp_path / "exclusive", tmp_path / "other"]
+    specs = [until_gate(gate, 0) for gate in gates]
+    specs[0].on_disconnect = OnDisconnect.ON_DISCONNECT_STOP
+    async with a_fleet(scheduler_options={"workers.ttl": "3s"}) as (fleet, client):
+        ids = await submit(client, specs)
+        exclusive, other = await until_running(client, ids)
+        agent = await signal_agent(fleet, "worker-1", signal.SIGSTOP)
+        began = time.monotonic()
+        await fleet.pause("scheduler-1")
+        await eventually(lambda: not alive(exclusive.attempt.pid), what="the exclusive task is killed")
+        assert time.monotonic() - began < 3.0
+        assert alive(other.attempt.pid)
+        await fleet.resume("scheduler-1")
+        os.kill(agent, signal.SIGCONT)
+        for gate in gates:
+            gate.touch()
+        tasks = await client.wait_many(ids, timeout=30)
+        assert {task.state for task in tasks} == {TaskState.TASK_STATE_SUCCEEDED}
+        assert tasks[0].attempt.number == 2
+        first = (await client.history(ids[0])).attempts[0]
+        assert first.outcome == O.ATTEMPT_OUTCOME_LOST
+
+
+async def test_an_upgraded_warden_keeps_agent_and_tasks(a_fleet: Fleets, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    async with a_fleet() as (fleet, client):
+        before = await submit(client, [until_gate(gate, code) for code in (1, 2)])
+        await until_running(client, before)
+        agent = await agent_pid(fleet, "worker-1")
+        os.kill((await fleet.pids())["worker-1"], signal.SIGHUP)
+        after = await submit(client, [until_gate(gate, 3)])
+        await until_running(client, after)
+        gate.touch()
+        tasks = await client.wait_many([*before, *after], timeout=20)
+        assert [(t.attempt.number, t.attempt.exit_code) for t in tasks] == [(1, 1), (1, 2), (1, 3)]
+        assert await agent_pid(fleet, "worker-1") == agent
