@@ -145,11 +145,13 @@ def _find(details: Iterable[any_pb2.Any], cls: type[M]) -> M | None:
 
 
 def _classes_by_reason() -> dict[str, type[e.TenureError]]:
+    """Every class with a reason of its own; of several with one reason the tree's own class travels."""
     found: dict[str, type[e.TenureError]] = {}
     waiting: list[type[e.TenureError]] = [e.TenureError]
     while waiting:
         cls = waiting.pop()
-        found.setdefault(cls.reason, cls)
+        if cls.__module__ == e.__name__ or cls.reason not in found:
+            found[cls.reason] = cls
         waiting.extend(cls.__subclasses__())
     return found
 

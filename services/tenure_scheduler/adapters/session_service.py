@@ -53,12 +53,13 @@ class SessionService:
         self, requests: AsyncIterator[pb.SessionRequest], call: Call
     ) -> AsyncIterator[pb.SessionResponse | bytes]:
         """One agent's conversation with the leader."""
+        # The Hello is read first in any case: a stream that ends while it is being sent looks like a failure.
+        hello = await _first(requests)
         poster = self._host.poster()
         if poster is None:
             redirect = pb.Redirect(leader_address=self._host.leader_address())
             yield pb.SessionResponse(redirect=redirect)
             return
-        hello = await _first(requests)
         if refusal := _not_its_name(hello, call):
             yield pb.SessionResponse(refusal=refusal)
             return
