@@ -54,6 +54,11 @@ class Listener:
         """No answer comes any more."""
         self.answers.put_nowait(error)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next answer is there already."""
+        return not self.answers.empty()
+
     async def next(self) -> Any:
         """The next answer; raises what it failed with."""
         answer = await self.answers.get()

@@ -224,7 +224,7 @@ async def _finished(reign: Lead, ids: list[str], enough: int, timeout: float) ->
     listener = reign.shell.listen(lambda ticket: e.WaitRequested(ticket, ids))
     try:
         async with asyncio.timeout(timeout):
-            while len(finished) < enough:
+            while len(finished) < enough or listener.ready:
                 news = await listener.next()
                 if isinstance(news, str):
                     raise NotFound(kind="task", name=news)

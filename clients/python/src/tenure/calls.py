@@ -9,6 +9,7 @@ when `patience` is used up: seconds without any progress. Before the very first 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import sys
@@ -17,8 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
+from tenure import methods
 from tenure.errors import Cancelled, DeadlineExceeded, TenureError, Unavailable
 from tenure.statuses import from_rpc_error
+from tenure.v1.cluster_service_pb2 import GetServerInfoRequest
 
 if TYPE_CHECKING:
     from tenure.channels import Request, Response, Rpc, Servers
@@ -67,6 +70,8 @@ class Caller:
         self._patience = patience
         self._connect_timeout = connect_timeout
         self._answered = False
+        self._leader_unknown = len(servers.addresses) > 1
+        self._looking: asyncio.Task[None] | None = None
         self.made = 0
         """Calls sent so far, repeated ones included."""
 
@@ -100,14 +105,37 @@ class Caller:
                     request, timeout=left, metadata=trace_metadata()
                 )
                 self._answered = True
+                if self._leader_unknown:
+                    self._look_for_leader()
                 return response
             except grpc.aio.AioRpcError as failure:
                 error = from_rpc_error(failure)
             if error.retryable:
                 self.servers.failed(server)
+                self._leader_unknown = len(self.servers.addresses) > 1
             else:
                 self._answered = True
             await persistence.pause(error, ", ".join(self.servers.addresses))
+
+
+    def _look_for_leader(self) -> None:
+        """Ask the leader from now on: every replica answers, but the others only pass the call on."""
+        self._leader_unknown = False
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._prefer_leader(), name="look for the leader")
+
+    async def _prefer_leader(self) -> None:
+        ask = self.servers.current.method(methods.SERVER_INFO)
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            info = await ask(GetServerInfoRequest(), timeout=ATTEMPT_TIMEOUT)
+            if info.leader_address in self.servers.addresses:
+                self.servers.prefer(info.leader_address)
+
+    async def close(self) -> None:
+        """End what was begun on the side."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
 
 
 def is_closing(error: TenureError) -> bool:

@@ -109,6 +109,7 @@ class Client:
         """End what is under way and close the connections. Idempotent."""
         await self._submissions.close()
         await self._waits.close()
+        await self._call.close()
         await self._relays.close()
         await self._servers.close()
 
