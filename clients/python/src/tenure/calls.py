@@ -117,7 +117,6 @@ class Caller:
                 self._answered = True
             await persistence.pause(error, ", ".join(self.servers.addresses))
 
-
     def _look_for_leader(self) -> None:
         """Ask the leader from now on: every replica answers, but the others only pass the call on."""
         self._leader_unknown = False

@@ -7,6 +7,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
+SPEC_OPTIONS: Final = (
+    "cpu", "memory", "resource", "indexed", "label", "constraint", "priority", "queue", "namespace",
+    "name", "env", "retries", "timeout", "on_disconnect", "cwd",
+)  # fmt: skip
+"""The options that describe the task itself, by their names as parameters of a command."""
+
 
 def complete_task(incomplete: str) -> list[str]:
     """Ids of tasks for the shell; silent when no server answers."""

@@ -34,6 +34,7 @@ def run(
     The exit code is the task's own; 128 + N when signal N ended it, 124 when its time was up, 125 when Tenure
     failed, 2 for wrong usage.
     """
+    given = dict(locals())
     from tenure.cli.describe import SPEC_BYTES, check_size, spec_from_options
     from tenure.cli.following import run_and_follow
     from tenure.cli.running import with_client
@@ -43,24 +44,7 @@ def run(
     stdin = b""
     if not no_stdin and sys.stdin is not None and not sys.stdin.isatty():
         stdin = sys.stdin.buffer.read(SPEC_BYTES + 1)
-    spec = spec_from_options(
-        command,
-        cpu=cpu,
-        memory=memory,
-        resource=resource,
-        indexed=indexed,
-        label=label,
-        constraint=constraint,
-        priority=priority,
-        queue=queue,
-        namespace=namespace,
-        name=name,
-        env=env,
-        retries=retries,
-        timeout=timeout,
-        on_disconnect=on_disconnect,
-        cwd=cwd,
-        stdin=stdin,
-    )
+    chosen = {option: given[option] for option in o.SPEC_OPTIONS}
+    spec = spec_from_options(command, stdin=stdin, **chosen)
     check_size(spec)
     with_client(lambda client: run_and_follow(client, spec))

@@ -53,44 +53,35 @@ def submit(
 
     A command, or files with tasks (docs/reference/spec-file.md); with --array or --each-line many of it.
     """
+    given = dict(locals())
     from tenure.cli.describe import spec_from_options
     from tenure.cli.running import with_client
-    from tenure.errors import BadConfiguration
-    from tenure.specfile import load
 
     if bool(command) == bool(file):
         raise typer.BadParameter("give either -f FILE or a command, as in: tenure submit -- echo hello")
     if array and each_line:
         raise typer.BadParameter("--array and --each-line exclude each other")
-    loaded: list[LoadedTask] = []
-    for name_of_file in file or ():
-        loaded += load(name_of_file, sys.stdin.read() if name_of_file == "-" else None)
+    sources = _from_files(file or [])
     if command:
-        spec = spec_from_options(
-            command,
-            cpu=cpu,
-            memory=memory,
-            resource=resource,
-            indexed=indexed,
-            label=label,
-            constraint=constraint,
-            priority=priority,
-            queue=queue,
-            namespace=namespace,
-            name=name,
-            env=env,
-            retries=retries,
-            timeout=timeout,
-            on_disconnect=on_disconnect,
-            cwd=cwd,
-        )
-        sources: list[tuple[TaskSpec, str, LoadedTask | None]] = [(spec, request_id, None)]
-    else:
-        sources = [(task.spec, task.request_id, task) for task in loaded]
-    if request_id and len(sources) > 1:
-        raise BadConfiguration("--request-id names one task; write request_id into the file instead")
+        spec = spec_from_options(command, **{option: given[option] for option in o.SPEC_OPTIONS})
+        sources = [(spec, request_id, None)]
+    _refuse_shared_request_id(request_id, len(sources))
     multiplied = list(_multiplied(sources, array, each_line))
     with_client(lambda client: _submit(client, multiplied, as_json))
+
+
+def _from_files(names: list[str]) -> "list[tuple[TaskSpec, str, LoadedTask | None]]":
+    from tenure.specfile import load
+
+    loaded = [task for name in names for task in load(name, sys.stdin.read() if name == "-" else None)]
+    return [(task.spec, task.request_id, task) for task in loaded]
+
+
+def _refuse_shared_request_id(request_id: str, tasks: int) -> None:
+    from tenure.errors import BadConfiguration
+
+    if request_id and tasks > 1:
+        raise BadConfiguration("--request-id names one task; write request_id into the file instead")
 
 
 def _multiplied(
