@@ -86,7 +86,7 @@ class SpoolReader:
         return self._walk(segment.position, end, place.frame), b""
 
     def intact(self, place: Place, position: int, end: int) -> int:
-        """Up to where a relay that stands at `place` takes what lies from `position` on, if it looks so far."""
+        """Up to where a relay at `place` would take what lies from `position` on, as far as was looked."""
         data = self._bytes(position, min(_SEARCH, end - position))
         taken, number, offsets = 0, place.frame, list(place.offsets)
         try:

@@ -20,9 +20,16 @@ async def agent_pid(fleet: Fleet, name: str) -> int:
     async def found() -> int:
         warden = (await fleet.pids())[name]
         children = psutil.Process(warden).children() if warden else []
-        return next((child.pid for child in children if "--warden-fd" in child.cmdline()), 0)
+        return next((child.pid for child in children if _is_agent(child)), 0)
 
     return await eventually(found, what=f"the agent of {name} runs")
+
+
+def _is_agent(process: psutil.Process) -> bool:
+    try:
+        return "--warden-fd" in process.cmdline()
+    except psutil.NoSuchProcess:  # it ended between the two looks, or waits to be reaped
+        return False
 
 
 async def signal_agent(fleet: Fleet, name: str, number: int = signal.SIGKILL) -> int:
