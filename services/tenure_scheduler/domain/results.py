@@ -39,7 +39,10 @@ def accept(world: World, task: Task, attempt: Attempt, report: AttemptReport) ->
     attempt.pid = report.pid or attempt.pid
     attempt.evidence = report.evidence
     log = attempt.log = report.log
-    if task.log_state is LogState.OPEN and (log is None or not log.frames):
+    if log is None and report.outcome is O.LOST:
+        # Its warden died: nobody can say how much it wrote.
+        arm_log_unknown(world, task, attempt)
+    elif task.log_state is LogState.OPEN and (log is None or not log.frames):
         task.log_state = LogState.COMPLETE
     conclude(world, task, attempt, report.outcome, report.reason)
 

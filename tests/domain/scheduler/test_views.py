@@ -122,6 +122,17 @@ def test_the_log_of_a_lost_attempt_is_unknown_after_30_seconds() -> None:
     assert task.log_state is LogState.UNKNOWN
 
 
+def test_nobody_knows_the_log_of_an_attempt_whose_warden_died() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task(LOUD).running_on(agent)
+    rig.do(e.CancelRequested(1, [task.id]))
+    agent.report(result(rig.fence(task), AttemptOutcome.LOST, None))
+    assert (task.state, task.log_state) == (TaskState.CANCELLED, LogState.OPEN)
+    rig.after(31.0)
+    assert task.log_state is LogState.UNKNOWN
+
+
 def test_the_open_log_of_a_finished_task_is_unknown_after_its_worker_is_lost() -> None:
     rig = Rig()
     agent = rig.worker()
