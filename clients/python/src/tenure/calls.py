@@ -2,8 +2,8 @@
 
 Only what may succeed later is tried again (`retryable`), with a pause that doubles and is random in its lower
 half, so that many clients do not return in step; a RetryInfo of the server is the least pause. Trying ends
-when `patience` is used up: seconds without any progress. Before the very first answer the shorter
-`connect_timeout` holds instead, so that a wrong address is told soon.
+when `patience` is used up: seconds without any progress. Until a Tenure server has answered anything
+at all, the shorter `connect_timeout` holds instead, so that a wrong address is told soon.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import os
 import random
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
 from tenure import methods
 from tenure.errors import Cancelled, DeadlineExceeded, TenureError, Unavailable
-from tenure.statuses import from_rpc_error
+from tenure.statuses import DETAILS_KEY, from_rpc_error
 from tenure.v1.cluster_service_pb2 import GetServerInfoRequest
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ class Persistence:
         self._deadline = deadline
         self._pause = FIRST_PAUSE
         self._failing_since: float | None = None
+
+    def reached(self, patience: float) -> None:
+        """A server of ours answered, be it that it cannot help now: the address is right."""
+        self._patience = patience
 
     def progressed(self) -> None:
         """The call came forward: patience starts anew."""
@@ -110,11 +114,12 @@ class Caller:
                 return response
             except grpc.aio.AioRpcError as failure:
                 error = from_rpc_error(failure)
+                if is_ours(failure):
+                    self._answered = True
+                    persistence.reached(self._patience)
             if error.retryable:
                 self.servers.failed(server)
                 self._leader_unknown = len(self.servers.addresses) > 1
-            else:
-                self._answered = True
             await persistence.pause(error, ", ".join(self.servers.addresses))
 
     def _look_for_leader(self) -> None:
@@ -135,6 +140,12 @@ class Caller:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
+
+
+def is_ours(failure: grpc.aio.AioRpcError) -> bool:
+    """Whether a Tenure server sent this error: all of them carry details, the transport's own do not."""
+    trailers: Any = failure.trailing_metadata()
+    return any(key == DETAILS_KEY for key, _ in trailers or ())
 
 
 def is_closing(error: TenureError) -> bool:

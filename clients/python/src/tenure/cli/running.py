@@ -20,7 +20,7 @@ context: str | None = None
 """Set by the global option `--context`."""
 
 
-def with_client(act: Callable[[Client], Awaitable[int | None]], *, patience: float = 60.0) -> NoReturn:
+def with_client(act: Callable[[Client], Awaitable[int | None]], *, patience: float = 20.0) -> NoReturn:
     """Run a command that talks to the cluster, then exit with the code it returns."""
 
     async def connected() -> int | None:
