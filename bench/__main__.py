@@ -6,10 +6,11 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from bench import failover, logs, memory, references, tasks
-from bench.figures import save, table
+from bench.figures import publish, save, table
 from tenure import Client
 from tenure.local.fleet import Fleet
 
@@ -90,6 +91,7 @@ def main() -> None:
     figures = asyncio.run(measure(["references", *chosen]))
     print(table(figures))
     if set(chosen) == set(SECTIONS):
+        publish(figures, datetime.now(UTC).date())
         print(f"\nwritten to {save(figures)}")
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parent / "README.md"
+_PUBLISHED = re.compile(r"(<!-- results -->\n).*(<!-- end of results -->)", re.DOTALL)
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
@@ -67,3 +71,9 @@ def save(figures: Mapping[str, float], name: str = "latest") -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({key: round(value, 4) for key, value in figures.items()}, indent=2) + "\n")
     return path
+
+
+def publish(figures: Mapping[str, float], day: date) -> None:
+    """Put the table into the README of the benchmarks."""
+    text = f"Measured on {day.isoformat()}:\n\n{table(figures)}\n"
+    README.write_text(_PUBLISHED.sub(lambda found: found[1] + text + found[2], README.read_text()))
