@@ -31,11 +31,11 @@ def _children(pid: int) -> list[int]:
 
 
 async def idle_rss(fleet: Fleet) -> dict[str, float]:
-    """Resident memory of each kind of process; an agent's pid is its warden's, the agent is its child."""
+    """Resident memory of each kind of process; the pid of a worker is its warden's, the agent is its child."""
     pids = await fleet.pids()
     figures = {f"rss_mb_{name.rstrip('-0123456789')}_idle": rss_mb(pid) for name, pid in pids.items()}
     for name in fleet.agents:
-        figures["rss_mb_warden_idle"] = figures.pop("rss_mb_agent_idle")
+        figures["rss_mb_warden_idle"] = figures.pop("rss_mb_worker_idle")
         figures["rss_mb_agent_idle"] = max(map(rss_mb, _children(pids[name])), default=0.0)
     return figures
 
