@@ -31,7 +31,7 @@ def _children(pid: int) -> list[int]:
 
 
 async def idle_rss(fleet: Fleet) -> dict[str, float]:
-    """Resident memory of each kind of process; the pid of a worker is its warden's, the agent is its child."""
+    """Resident memory of each kind of process. A worker's pid is its warden's, whose child is the agent."""
     pids = await fleet.pids()
     figures = {f"rss_mb_{name.rstrip('-0123456789')}_idle": rss_mb(pid) for name, pid in pids.items()}
     for name in fleet.agents:
