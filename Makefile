@@ -13,7 +13,7 @@ SOURCES := services clients/python/src tests bench deploy/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test coverage bench check check-python check-protos format generate proto-baseline grpcurl lock clean
+.PHONY: help setup demo test retest coverage bench check check-python check-protos format generate proto-baseline grpcurl lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,10 @@ demo: $(RUN) ## Run tasks over real files, kill a node half way, check the resul
 test: $(DEV) ## Run all tests (ARGS='-k lease' to choose)
 	@pytest -n 2 --dist worksteal -m 'not alone' $(ARGS)
 	@pytest -q -m alone $(ARGS) || [ $$? -eq 5 ]
+
+retest: $(DEV) ## Run again, one at a time, what failed in the last `make test`
+	@pytest --last-failed --last-failed-no-failures none -m 'not alone' || [ $$? -eq 5 ]
+	@pytest -m alone || [ $$? -eq 5 ]
 
 coverage: $(DEV) ## Run all tests and report which lines they did not reach
 	@rm -f .coverage .coverage.*
