@@ -31,14 +31,11 @@ $(DEV): requirements-dev.lock $(RUN)
 demo: $(RUN) ## Run tasks over real files, kill a node half way, check the result (INPUT=dir LIMIT=n AGENTS=n)
 	@tenure demo $(if $(INPUT),--input '$(INPUT)') $(if $(LIMIT),--limit $(LIMIT)) $(if $(AGENTS),--agents $(AGENTS))
 
-# Tests marked `alone` use the whole machine; pytest's exit code 5 says that none is selected.
 test: $(DEV) ## Run all tests (ARGS='-k lease' to choose)
-	@pytest -n 2 --dist worksteal -m 'not alone' $(ARGS)
-	@pytest -q -m alone $(ARGS) || [ $$? -eq 5 ]
+	@pytest -n 2 --dist worksteal $(ARGS)
 
 retest: $(DEV) ## Run again, one at a time, what failed in the last `make test`
-	@pytest --last-failed --last-failed-no-failures none -m 'not alone' || [ $$? -eq 5 ]
-	@pytest -m alone || [ $$? -eq 5 ]
+	@pytest --last-failed --last-failed-no-failures none
 
 coverage: $(DEV) ## Run all tests and report which lines they did not reach
 	@rm -f .coverage .coverage.*
