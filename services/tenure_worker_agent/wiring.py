@@ -53,7 +53,7 @@ async def wire(process: Process, config: WorkerAgentConfig, warden_fd: int) -> N
     shell.traces = Traces(observed, worker, on=config.telemetry.on)
     shell.beats = Beats(worker, lambda address: create_channel(address, tls), process.loop_watch)
     process.at_shutdown("close the channels for beats", shell.beats.close)
-    shell.outbox = Outbox(folder / "outbox", shell.post)
+    shell.outbox = Outbox(folder / "outbox")
     shell.logs = Logs(shell.post, shell.acked)
     shell.logs.pusher = LogPusher(
         worker,

@@ -26,6 +26,8 @@ from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.model import Task
 
 _READ_PAUSE: Final = 0.2
+_LEISURE_SECONDS: Final = 0.01
+"""How long the news that results are committed may wait for other commands to the same worker."""
 
 
 class LeaderOutlets:
@@ -58,11 +60,33 @@ class LeaderOutlets:
         self._schedulers = schedulers
         self._measures = measures
         self._errands: set[asyncio.Task[None]] = set()
+        self._accepts: dict[int, c.SendCommands] = {}
+        """By stream: what only says that results are committed."""
 
     def send_commands(self, command: c.SendCommands) -> None:
-        """Write a Commands message to its stream."""
-        stream = self._streams.get(command.stream)
+        """Write a Commands message to its stream.
+
+        Nobody waits for an accept, but sending it takes processor time just when the client is answered: it
+        goes with the next other command, or a moment later.
+        """
         self._measures.refused(len(command.fenced))
+        earlier = self._accepts.pop(command.stream, None)
+        if earlier is not None:
+            command.accepted[:0] = earlier.accepted
+        if not command.only_accepts:
+            self._write(command)
+            return
+        self._accepts[command.stream] = command
+        if earlier is None:
+            asyncio.get_running_loop().call_later(_LEISURE_SECONDS, self._accept, command.stream)
+
+    def _accept(self, stream: int) -> None:
+        command = self._accepts.pop(stream, None)
+        if command is not None:
+            self._write(command)
+
+    def _write(self, command: c.SendCommands) -> None:
+        stream = self._streams.get(command.stream)
         if stream is not None:
             stream.write(commands_bytes(command, self._n, self._relay_address))
 

@@ -31,6 +31,10 @@ from tenure_state.v1.worker_pb2 import Ownership
 Raw: TypeAlias = KeyValue | Event
 
 _COMPLETE_WITHIN: Final = 1.0
+_GATHER_SECONDS: Final = 0.02
+"""How far behind a standby that has caught up may be: it takes many small changes in one go."""
+_CAUGHT_UP_SECONDS: Final = 0.001
+"""A change that had to be waited for this long was the last one."""
 _log = get_logger("projection")
 
 
@@ -63,9 +67,11 @@ class Projection:
 
     async def _follow(self) -> None:
         watch = PrefixWatch(self._client, self._keys.prefix)
-        own_prefix = self._keys.owns
+        own_prefix, clock = self._keys.owns, asyncio.get_running_loop().time
         async with contextlib.aclosing(watch.changes()) as changes:
+            asked_at = clock()
             async for change in changes:
+                caught_up = clock() - asked_at > _CAUGHT_UP_SECONDS
                 if isinstance(change, Snapshot):
                     self._raw = {kv.key: kv for kv in change.kvs}
                     self._owners = {}
@@ -82,6 +88,10 @@ class Projection:
                             own_changed[key] = None
                 self.revision = change.revision
                 self._advanced.set()
+                if caught_up:
+                    # It would be woken by every commit of the leader, and often share a processor with it.
+                    await asyncio.sleep(_GATHER_SECONDS)
+                asked_at = clock()
 
     # --- winning ------------------------------------------------------------------------------------------
 

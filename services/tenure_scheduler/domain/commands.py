@@ -71,6 +71,11 @@ class SendCommands:
         """Whether a commit begun later is needed; otherwise AFTER_SEEN is enough."""
         return bool(self.stops or self.fenced)
 
+    @property
+    def only_accepts(self) -> bool:
+        """Whether it tells nothing that the worker has to act on: results that it need not repeat."""
+        return not (self.starts or self.stops or self.fenced or self.placements)
+
 
 @dataclass(slots=True)
 class WelcomeWorker:

@@ -2,8 +2,8 @@
 
 Noops, and attempts that were never started: an append-only file of lines, each a checksum and a JSON array.
 ["R", result, fences…] keeps, ["A", fences…] drops. One write and one fdatasync serve everything that
-arrived while the one before was running. A file that has grown is replaced by one with what is still of
-interest.
+arrived while the one before was running. A file that has grown, or that a full disk left behind what is to be
+kept, is replaced by one with what is still of interest.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 from tenure_core.states import AttemptOutcome, LossEvidence
+from tenure_runtime.logging_setup import get_logger
 from tenure_runtime.startup import CannotStart
-from tenure_worker_agent.domain.events import ResultsKept, ResultsNotKept
 from tenure_worker_agent.domain.results import LogFinals, Result
 
 HISTORY: Final = 4 << 20
@@ -30,24 +30,25 @@ GROWTH: Final = 8
 """A file is not replaced again before it has grown by this factor."""
 
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
-Answer = Callable[[ResultsKept | ResultsNotKept], None]
+_log = get_logger("outbox")
 
 
 class Outbox:
     """The file and what it holds. Blocking work is done by one thread, batch by batch."""
 
-    def __init__(self, path: Path, answer: Answer) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._answer = answer
+        self.refusal = ""
+        """Why the disk does not take results at present: they wait in memory; empty while it does."""
         self._live: dict[str, Result] = {}
         self._lines: list[bytes] = []
-        self._fences: list[str] = []
         self._dropped: list[str] = []
         self._size = 0
         self._limit = HISTORY
         self._fd = -1
         self._thread = ThreadPoolExecutor(1, "outbox")
         self._writing: asyncio.Task[None] | None = None
+        self._closing = False
 
     def open(self) -> list[tuple[str, Result]]:
         """Read what is there and cut off a torn end; CannotStart when the file cannot be used."""
@@ -74,12 +75,17 @@ class Outbox:
         return good
 
     def keep(self, results: Iterable[tuple[str, Result]]) -> None:
-        """Make results durable; `answer` hears when they are, or that they cannot be."""
+        """Make results durable, as soon as the disk takes them."""
         new = list(results)
         self._live.update(new)
         self._lines += _grouped(new)
-        self._fences += [fence for fence, _ in new]
-        self._begin()
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="outbox")
+
+    async def settled(self) -> None:
+        """Return when everything that was to be kept until now is durable."""
+        while self._writing is not None:
+            await asyncio.shield(self._writing)
 
     def drop(self, fences: Iterable[str]) -> None:
         """These are acknowledged. Written with the next results: repeating an answered one does no harm."""
@@ -87,34 +93,35 @@ class Outbox:
             if self._live.pop(fence, None) is not None:
                 self._dropped.append(fence)
 
-    def _begin(self) -> None:
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write(), name="outbox")
-
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while self._lines:
+            while self._lines or (self.refusal and self._live):
                 if self._dropped:
                     self._lines.insert(0, _line(["A", *self._dropped]))
-                lines, fences = self._lines, self._fences
-                self._lines, self._fences, self._dropped = [], [], []
-                if self._size > self._limit:
+                lines, self._lines, self._dropped = self._lines, [], []
+                if self._size > self._limit or self.refusal:
                     write, data = self._replace, b"".join(_grouped(self._live.items()))
                 else:
                     write, data = self._append, b"".join(lines)
                 try:
                     await loop.run_in_executor(self._thread, write, data)
                 except OSError as error:
-                    # Whoever is told that nothing was started sends the next one: not as fast as it goes.
+                    self._refused(error.strerror or str(error))
+                    if self._closing:
+                        return
                     await asyncio.sleep(FAILED_PAUSE)
-                    for fence in fences:
-                        self._live.pop(fence, None)
-                    self._answer(ResultsNotKept(fences, error.strerror or str(error)))
                 else:
-                    self._answer(ResultsKept(fences))
+                    self._refused("")
         finally:
             self._writing = None
+
+    def _refused(self, reason: str) -> None:
+        if reason and not self.refusal:
+            _log.warning("the outbox cannot be written, results wait in memory", reason=reason)
+        elif self.refusal and not reason:
+            _log.info("the outbox can be written again")
+        self.refusal = reason
 
     def _append(self, data: bytes) -> None:
         """Runs in the thread."""
@@ -143,10 +150,13 @@ class Outbox:
         self._fd, self._size, self._limit = fd, len(data), max(HISTORY, GROWTH * len(data))
 
     async def close(self) -> None:
-        """Write what is left."""
+        """Write what is left, unless the disk refuses."""
+        self._closing = True
         if self._writing is not None:
-            await self._writing
-        if self._dropped and self._fd >= 0:
+            if self.refusal:
+                self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=True)
+        if self._dropped and self._fd >= 0 and not self.refusal:
             line = _line(["A", *self._dropped])
             try:
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._append, line)

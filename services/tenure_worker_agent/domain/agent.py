@@ -54,8 +54,6 @@ class Agent:
             e.WardenStopping: self._on_warden_stopping,
             e.WardenDied: self._on_warden_died,
             e.IdentitySaved: self.connection.saved,
-            e.ResultsKept: self.holdings.kept,
-            e.ResultsNotKept: self.holdings.not_kept,
             e.LogsComplete: lambda event: self.holdings.logs_complete(event.fence),
             e.Welcomed: self._on_welcomed,
             e.Redirected: self.connection.redirected,
@@ -188,4 +186,4 @@ class Agent:
         news = self.holdings.take_news()
         if news or boot >= self._ack_due:
             self._ack_due = FOREVER
-            self._turn.do(SendReport(connection.stream, self._processed, news))
+            self._turn.do_first(SendReport(connection.stream, self._processed, news))

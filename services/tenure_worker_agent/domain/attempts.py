@@ -13,8 +13,6 @@ from tenure_worker_agent.domain.results import Result
 class Stage(Enum):
     """How far an attempt is on this node."""
 
-    JOURNALING = "journaling"
-    """Its result is being written to the outbox; it has no process and never had one."""
     ORDERED = "ordered"
     """The warden has the order and has not answered yet."""
     RUNNING = "running"

@@ -105,7 +105,7 @@ class SendBeat:
 
 @dataclass(frozen=True, slots=True)
 class KeepResults:
-    """Make results durable that no journal of the warden has; answer with ResultsKept or ResultsNotKept."""
+    """Make results durable that no journal of the warden has."""
 
     results: list[tuple[str, Result]]
 

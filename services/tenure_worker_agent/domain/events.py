@@ -79,21 +79,6 @@ class IdentitySaved:
 
 
 @dataclass(frozen=True, slots=True)
-class ResultsKept:
-    """Results are durable in the outbox."""
-
-    fences: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ResultsNotKept:
-    """The outbox could not be written."""
-
-    fences: list[str]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class LogsComplete:
     """The relay has the whole output of an ended attempt."""
 
@@ -202,8 +187,6 @@ Event: TypeAlias = (
     | WardenStopping
     | WardenDied
     | IdentitySaved
-    | ResultsKept
-    | ResultsNotKept
     | LogsComplete
     | Welcomed
     | Redirected

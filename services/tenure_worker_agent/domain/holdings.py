@@ -37,8 +37,6 @@ if TYPE_CHECKING:
         ProcessExited,
         ProcessRefused,
         ProcessStarted,
-        ResultsKept,
-        ResultsNotKept,
         Stop,
         WardenListed,
     )
@@ -217,39 +215,19 @@ class Holdings:
     # --- the outbox -----------------------------------------------------------------------------------
 
     def keep(self, results: list[tuple[str, Result]]) -> None:
-        """Make results durable that only this process knows, and tell them afterwards."""
+        """Tell results that only this process knows, and have them made durable meanwhile.
+
+        Nothing ran, so nothing is lost with a result that is neither told nor durable when this process dies:
+        the next Hello does not name the attempt, and its task gets another one.
+        """
         for fence, result in results:
             attempt = self.attempts.get(fence)
             if attempt is None:
-                self.attempts[fence] = Attempt(Stage.JOURNALING, result, in_outbox=True)
+                self.attempts[fence] = Attempt(Stage.ENDED, result, in_outbox=True)
             else:
-                attempt.stage, attempt.result, attempt.in_outbox = Stage.JOURNALING, result, True
+                attempt.stage, attempt.result, attempt.in_outbox = Stage.ENDED, result, True
+            self.news[fence] = result
         self._turn.do(KeepResults(results))
-
-    def kept(self, event: ResultsKept) -> None:
-        """They are durable: tell them."""
-        attempts, news = self.attempts, self.news
-        for fence in event.fences:
-            attempt = attempts.get(fence)
-            if attempt is None or attempt.stage is not Stage.JOURNALING or attempt.result is None:
-                continue
-            attempt.stage = Stage.ENDED
-            news[fence] = attempt.result
-            if attempt.fenced:
-                self._conclude([fence])
-                news[fence] = Stopped()
-
-    def not_kept(self, event: ResultsNotKept) -> None:
-        """The disk does not take them. What never had a process counts as never started."""
-        for fence in event.fences:
-            attempt = self.attempts.get(fence)
-            if attempt is None or attempt.result is None:
-                continue
-            if attempt.result.outcome is AttemptOutcome.LOST:
-                attempt.stage, attempt.in_outbox = Stage.ENDED, False
-                self.news[fence] = attempt.result
-            else:
-                self._void(fence, NotStarted(f"the worker cannot write its outbox: {event.reason}"))
 
     def restored(self, results: Iterable[tuple[str, Result]]) -> None:
         """An earlier agent process left these."""
@@ -263,7 +241,7 @@ class Holdings:
         attempt = self.attempts.get(order.fence)
         if attempt is None or attempt.stage is Stage.ENDED:
             self.tell_again(order.fence)
-        elif attempt.stage is not Stage.JOURNALING:
+        else:
             attempt.stopping = Stopping(order.outcome, order.reason)
             note = {"outcome": int(order.outcome), "reason": order.reason}
             self._turn.do(StopProcess(order.fence, note))
@@ -287,10 +265,7 @@ class Holdings:
         elif not attempt.fenced:
             attempt.fenced = True
             self._turn.say("info", "an attempt was given away", fence=fence, reason=reason)
-            if attempt.stage is not Stage.JOURNALING:
-                self._turn.do(
-                    StopProcess(fence, {"outcome": int(AttemptOutcome.LOST), "reason": reason}, 0.0)
-                )
+            self._turn.do(StopProcess(fence, {"outcome": int(AttemptOutcome.LOST), "reason": reason}, 0.0))
 
     def _conclude(self, fences: list[str]) -> None:
         """Results that nobody needs any more."""

@@ -28,6 +28,10 @@ class Turn:
         """Have something done."""
         self.commands.append(command)
 
+    def do_first(self, command: Command) -> None:
+        """Have something done before the rest of this turn: it is on its way while the rest is done."""
+        self.commands.insert(0, command)
+
     def say(self, level: str, message: str, **facts: Any) -> None:
         """Write a line for people."""
         self.commands.append(Say(level, message, facts))

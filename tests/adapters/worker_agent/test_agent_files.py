@@ -1,6 +1,5 @@
 """Does what an agent process leaves on its disk reach the next one, whatever happened in between?"""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from tenure_worker_agent.adapters import outbox as outbox_module
 from tenure_worker_agent.adapters.identity_file import SLOT, IdentityFile
 from tenure_worker_agent.adapters.outbox import Outbox
 from tenure_worker_agent.domain.commands import SaveIdentity
-from tenure_worker_agent.domain.events import ResultsKept, ResultsNotKept
 from tenure_worker_agent.domain.results import LogFinals, Result
+from tests.support.disks import filled, small_disk
 from tests.support.waiting import eventually
 
 DONE = Result(AttemptOutcome.SUCCEEDED, started_ns=1, ended_ns=2, log=LogFinals(0, 0, 0, 0))
@@ -21,15 +20,11 @@ LOST = Result(AttemptOutcome.LOST, reason='it "broke"\n', evidence=LossEvidence.
 
 
 class Box:
-    """An outbox, and what it answered."""
+    """An outbox, and what it found in its file."""
 
     def __init__(self, path: Path) -> None:
-        self.answers: list[ResultsKept | ResultsNotKept] = []
-        self.outbox = Outbox(path, self.answers.append)
+        self.outbox = Outbox(path)
         self.found = dict(self.outbox.open())
-
-    async def kept(self, count: int) -> None:
-        await eventually(lambda: sum(len(answer.fences) for answer in self.answers) >= count)
 
     def reopened(self) -> "Box":
         """What the next process finds now, without any goodbye of this one."""
@@ -45,28 +40,30 @@ async def box(tmp_path: Path) -> AsyncIterator[Box]:
 
 async def test_results_survive_until_they_are_dropped(box: Box) -> None:
     box.outbox.keep([("1.a.1", DONE), ("1.b.1", DONE), ("1.c.1", LOST)])
-    await box.kept(3)
+    await box.outbox.settled()
     after = box.reopened()
     assert after.found == {"1.a.1": DONE, "1.b.1": DONE, "1.c.1": LOST}
     await after.outbox.close()
     box.outbox.drop(["1.a.1"])
     box.outbox.keep([("1.d.1", DONE)])
-    await box.kept(4)
+    await box.outbox.settled()
     after = box.reopened()
     assert set(after.found) == {"1.b.1", "1.c.1", "1.d.1"}
     await after.outbox.close()
 
 
-async def test_results_are_written_in_groups(box: Box) -> None:
+async def test_results_are_written_in_groups(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fdatasync", synced.append)
     for number in range(100):
         box.outbox.keep([(f"1.{number}.1", DONE)])
-    await box.kept(100)
-    assert len(box.answers) <= 2
+    await box.outbox.settled()
+    assert len(synced) <= 2
 
 
 async def test_a_torn_end_is_cut_off(box: Box, tmp_path: Path) -> None:
     box.outbox.keep([("1.a.1", DONE)])
-    await box.kept(1)
+    await box.outbox.settled()
     path = tmp_path / "outbox"
     whole = path.read_bytes()
     for length in (1, 9, len(whole) - 1):
@@ -75,7 +72,7 @@ async def test_a_torn_end_is_cut_off(box: Box, tmp_path: Path) -> None:
         assert after.found == {"1.a.1": DONE}
         assert path.read_bytes() == whole
         after.outbox.keep([("1.b.1", LOST)])
-        await after.kept(1)
+        await after.outbox.settled()
         await after.outbox.close()
         again = box.reopened()
         assert again.found == {"1.a.1": DONE, "1.b.1": LOST}
@@ -88,7 +85,7 @@ async def test_the_file_stays_short(box: Box, tmp_path: Path, monkeypatch: pytes
     box.outbox.keep([("1.kept.1", LOST)])
     for number in range(400):
         box.outbox.keep([(f"1.{number:020d}.1", DONE)])
-        await box.kept(number + 2)
+        await box.outbox.settled()
         box.outbox.drop([f"1.{number:020d}.1"])
     assert (tmp_path / "outbox").stat().st_size < 12_000
     after = box.reopened()
@@ -97,18 +94,29 @@ async def test_the_file_stays_short(box: Box, tmp_path: Path, monkeypatch: pytes
     await after.outbox.close()
 
 
-async def test_a_disk_that_takes_nothing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "FAILED_PAUSE", 0.0)
-    path = tmp_path / "outbox"
-    path.symlink_to("/dev/full")
-    answers: list[ResultsKept | ResultsNotKept] = []
-    full = Outbox(path, answers.append)
-    full._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    full.keep([("1.a.1", DONE)])
-    await eventually(lambda: len(answers) == 1)
-    assert isinstance(answers[0], ResultsNotKept)
-    assert answers[0].fences == ["1.a.1"]
-    await full.close()
+async def test_results_wait_in_memory_while_the_disk_is_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        box = Box(disk / "outbox")
+        box.outbox.keep([("1.a.1", DONE)])
+        await box.outbox.settled()
+        with filled(disk):
+            box.outbox.keep([(f"1.{number}.1", LOST) for number in range(500)])
+            await eventually(lambda: box.outbox.refusal == "No space left on device")
+            box.outbox.keep([("1.b.1", DONE)])
+            box.outbox.drop(["1.a.1", "1.7.1"])
+        await box.outbox.settled()
+        after = box.reopened()
+        assert set(after.found) == {f"1.{number}.1" for number in range(500) if number != 7} | {"1.b.1"}
+        await after.outbox.close()
+        await box.outbox.close()
+
+
+async def test_an_outbox_on_a_full_disk_can_be_closed(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        box = Box(disk / "outbox")
+        with filled(disk):
+            box.outbox.keep([("1.a.1", DONE)])
+            await box.outbox.close()
 
 
 def test_the_counter_of_the_last_save_is_found(tmp_path: Path) -> None:

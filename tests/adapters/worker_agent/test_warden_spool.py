@@ -1,8 +1,6 @@
 """Does every byte of output reach the spool, or an explicit gap?"""
 
 import hashlib
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 from tenure_core.frames import CHANNELS
 from tenure_worker_agent.warden.orders import Order
 from tests.adapters.worker_agent.wardens import WardenProcess, a_warden, fence
+from tests.support.disks import small_disk
 from tests.support.waiting import wait_until
 
 F = fence(1)
@@ -26,14 +25,9 @@ def plain(state: Path) -> Iterator[WardenProcess]:
 
 
 @pytest.fixture
-def small_disk(state: Path) -> Iterator[Path]:
-    """Mount a file system of 4 MiB at the state directory; needs root."""
-    if os.geteuid():
-        pytest.skip("mounting a small file system needs root")
-    state.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(state)], check=True)
-    yield state
-    subprocess.run(["umount", "--lazy", str(state)], check=True)
+def disk_of_four_mib(state: Path) -> Iterator[Path]:
+    with small_disk(state) as folder:
+        yield folder
 
 
 def contiguous(warden: WardenProcess, fence: str) -> None:
@@ -144,8 +138,8 @@ def test_the_attempt_fails_at_the_limit(plain: WardenProcess) -> None:
     assert record["cause"] == "output"
 
 
-def test_a_full_disk_leaves_a_gap_and_the_exit(small_disk: Path) -> None:
-    with a_warden(small_disk, "--no-control-groups") as warden:
+def test_a_full_disk_leaves_a_gap_and_the_exit(disk_of_four_mib: Path) -> None:
+    with a_warden(disk_of_four_mib, "--no-control-groups") as warden:
         record = warden.run(printer(8 * MIB))
         assert record["code"] == 0
         assert record["offsets"][0] == 8 * MIB
@@ -158,10 +152,10 @@ def test_a_full_disk_leaves_a_gap_and_the_exit(small_disk: Path) -> None:
         assert exited["record"] == record
 
 
-def test_too_little_room_for_exit_records_refuses_starts(small_disk: Path) -> None:
-    with a_warden(small_disk, "--no-control-groups") as warden:
+def test_too_little_room_for_exit_records_refuses_starts(disk_of_four_mib: Path) -> None:
+    with a_warden(disk_of_four_mib, "--no-control-groups") as warden:
         warden.snapshot()
-        with (small_disk / "filler").open("wb", buffering=0) as filler:
+        with (disk_of_four_mib / "filler").open("wb", buffering=0) as filler:
             while True:
                 try:
                     filler.write(b"x" * 65_536)

@@ -163,11 +163,6 @@ class Rig:
         self.offered.update((start.fence, self.stream) for start in starts)
         return self.do(e.Commanded(self.stream, self.number, starts=list(starts), **more))
 
-    def keep(self) -> None:
-        """The disk takes what it was given."""
-        for command in self.take(c.KeepResults):
-            self.do(e.ResultsKept([each for each, _ in command.results]))
-
     def started(self, number: int) -> None:
         self.do(e.ProcessStarted(fence(number), 100 + number, 7, 1))
 

@@ -14,11 +14,10 @@ from tests.domain.worker_agent.rig import MARGIN, TTL, Rig, fence, noop, outcome
 O = AttemptOutcome  # noqa: E741
 
 
-def test_a_noop_is_told_only_when_it_is_durable() -> None:
+def test_noops_share_their_result_and_a_place_in_the_outbox() -> None:
     rig = Rig().connected()
     rig.command(noop(1), noop(2))
-    assert not rig.told()
-    rig.keep()
+    assert [each for each, _ in rig.one(c.KeepResults).results] == [fence(1), fence(2)]
     told = rig.told()
     assert outcomes(told.values()) == [O.SUCCEEDED] * 2
     assert told[fence(1)] is told[fence(2)]
@@ -27,7 +26,6 @@ def test_a_noop_is_told_only_when_it_is_durable() -> None:
 def test_an_accepted_result_is_forgotten() -> None:
     rig = Rig().connected()
     rig.command(noop(1))
-    rig.keep()
     rig.command(accepted=[fence(1)])
     assert rig.one(c.DropResults).fences == [fence(1)]
     rig.lose_stream()
@@ -37,7 +35,6 @@ def test_an_accepted_result_is_forgotten() -> None:
 def test_a_result_is_told_again_until_it_is_answered() -> None:
     rig = Rig().connected()
     rig.command(noop(1))
-    rig.keep()
     rig.told()
     rig.wait(10.1)
     assert outcomes(rig.told().values()) == [O.SUCCEEDED]
@@ -47,19 +44,15 @@ def test_a_result_is_told_again_until_it_is_answered() -> None:
     assert not rig.told()
 
 
-def test_a_disk_that_takes_nothing_means_that_nothing_ran() -> None:
+def test_a_result_is_on_its_way_before_it_is_written() -> None:
     rig = Rig().connected()
-    rig.command(noop(1))
-    rig.do(e.ResultsNotKept([fence(1)], "No space left on device"))
-    (news,) = rig.told().values()
-    assert isinstance(news, c.NotStarted)
-    assert "No space left" in news.reason
+    commands = rig.command(noop(1))
+    assert [type(command) for command in commands] == [c.SendReport, c.KeepResults]
 
 
 def test_what_this_worker_can_never_run_is_rejected() -> None:
     rig = Rig().connected()
     rig.command(Start(fence(1), Impossible("no driver for container tasks")))
-    rig.keep()
     (news,) = rig.told().values()
     assert isinstance(news, Result)
     assert (news.outcome, news.reason) == (O.REJECTED, "no driver for container tasks")
@@ -177,7 +170,6 @@ def test_a_fenced_attempt_is_killed_its_result_void_and_its_end_told() -> None:
 def test_a_fenced_result_is_forgotten() -> None:
     rig = Rig().connected()
     rig.command(noop(1))
-    rig.keep()
     rig.command(fenced=[(fence(1), "given away")])
     assert rig.one(c.DropResults).fences == [fence(1)]
 
@@ -285,7 +277,6 @@ def test_what_a_refusal_of_the_warden_means(kind: str, outcome: AttemptOutcome |
     rig = Rig().connected()
     rig.command(process(1))
     rig.do(e.ProcessRefused(fence(1), kind, "why"))
-    rig.keep()
     (news,) = rig.told().values()
     if outcome is None:
         assert news == c.NotStarted("why")

@@ -38,6 +38,8 @@ class AgentMachine(RuleBasedStateMachine):
         for opened in rig.take(c.OpenStream):
             self.hello = opened.hello
             assert self.owed <= {held.fence for held in opened.hello.held if held.result}
+        for command in rig.take(c.KeepResults):
+            self.owed |= {each for each, _ in command.results if each in rig.agent.holdings.attempts}
         self.beats += [(beat, rig.boot, rig.lease) for beat in rig.take(c.SendBeat)]
         self.orders.update((int(order.fence.split(".")[1]), "ordered") for order in rig.take(c.OrderProcess))
         rig.take(c.Say)
@@ -108,18 +110,6 @@ class AgentMachine(RuleBasedStateMachine):
             fences = [each for each in fences if each in self.owed]
             self.owed -= set(fences)
             self.rig.command(accepted=fences)
-        self.settle()
-
-    @rule(works=st.booleans())
-    def write_outbox(self, works: bool) -> None:
-        for command in self.rig.take(c.KeepResults):
-            fences = [each for each, _ in command.results]
-            held = self.rig.agent.holdings.attempts
-            if works:
-                self.owed |= {each for each in fences if each in held and not held[each].fenced}
-                self.rig.do(e.ResultsKept(fences))
-            else:
-                self.rig.do(e.ResultsNotKept(fences, "full"))
         self.settle()
 
     @precondition(lambda self: self.orders)
