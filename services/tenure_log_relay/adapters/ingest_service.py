@@ -13,6 +13,7 @@ from tenure_core.frames import DamagedFrame
 from tenure_log_relay.adapters.push_request import Push as PushMessage
 from tenure_log_relay.adapters.storage.records import State
 from tenure_log_relay.domain.ingest import UnknownChannel
+from tenure_runtime.rpc.access import require_worker
 
 if TYPE_CHECKING:
     from collections import deque
@@ -47,7 +48,7 @@ class LogIngest:
     async def Push(self, requests: AsyncIterator[PushMessage], call: Call) -> AsyncIterator[PushResponse]:  # noqa: N802
         """Take frames as long as the agent sends them; an ack follows each request once it is on disk."""
         pushed: asyncio.Queue[_Pushed | BaseException | None] = asyncio.Queue()
-        taking = asyncio.create_task(self._take_all(requests, pushed), name="take pushes")
+        taking = asyncio.create_task(self._take_all(requests, call, pushed), name="take pushes")
         try:
             while True:
                 first = await pushed.get()
@@ -61,9 +62,12 @@ class LogIngest:
 
     Push.request_type = PushMessage  # type: ignore[attr-defined]
 
-    async def _take_all(self, requests: AsyncIterator[PushMessage], pushed: asyncio.Queue[Any]) -> None:
+    async def _take_all(
+        self, requests: AsyncIterator[PushMessage], call: Call, pushed: asyncio.Queue[Any]
+    ) -> None:
         try:
             async for request in requests:
+                require_worker(call.identity, request.worker)
                 await self._log.room()
                 pushed.put_nowait(self._take(request))
         except Exception as error:  # noqa: BLE001  (the answering side raises it)

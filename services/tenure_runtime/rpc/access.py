@@ -3,10 +3,12 @@
 Identity comes from the client's certificate: a URI name `tenure://<kind>/<name>`, else a common name
 `<kind>/<name>` with kind worker, scheduler or relay, else the common name as a user. Without client
 certificates everybody is anonymous. A replica that forwards a call sends the caller's identity in metadata;
-it is believed only from a scheduler or relay, or where no client certificates are asked for at all.
+it is believed from a scheduler, from a relay where logs are read, and from everybody where no client
+certificates are asked for at all.
 
-Every RPC declares a permission in its proto. At present whoever is authenticated has all of them, except
-those in `KIND_NEEDED`, which ask for a certificate of that kind where client certificates are on.
+Every RPC declares a permission in its proto. Where client certificates are on, the kind of the caller decides
+which permissions it holds: a worker can work and nothing else, so that a stolen certificate of a node submits
+nothing; users hold all that no part of Tenure has to itself.
 """
 
 from __future__ import annotations
@@ -24,10 +26,16 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor
 
 KINDS: Final = frozenset({"worker", "scheduler", "relay"})
-FORWARDERS: Final = frozenset({"scheduler", "relay"})
 URI_SCHEME: Final = "tenure://"
 PERMISSION_OPTION: Final = "tenure.v1.permission"
+READ_LOGS: Final = "PERMISSION_READ_LOGS"
 KIND_NEEDED: Final = {"PERMISSION_WORK": "worker", "PERMISSION_RELAY": "relay"}
+HELD: Final[dict[str, frozenset[str]]] = {
+    "worker": frozenset({"PERMISSION_WORK"}),
+    "relay": frozenset({"PERMISSION_RELAY", "PERMISSION_READ", READ_LOGS}),
+    "scheduler": frozenset(),
+}
+"""What the parts of Tenure hold; a scheduler only hands on the calls of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +99,11 @@ class Access:
     def __init__(self, *, client_certificates: bool = False) -> None:
         self.client_certificates = client_certificates
 
-    def may_forward(self, identity: Identity) -> bool:
-        """Whether this peer may speak for others."""
-        return not self.client_certificates or identity.kind in FORWARDERS
+    def may_forward(self, identity: Identity, permission: str) -> bool:
+        """Whether this peer may speak for others in a call that asks for this permission."""
+        if not self.client_certificates or identity.kind == "scheduler":
+            return True
+        return identity.kind == "relay" and permission == READ_LOGS
 
     def require(self, identity: Identity, permission: str) -> None:
         """Return if allowed; raise Unauthenticated or PermissionDenied with a sentence otherwise."""
@@ -107,3 +117,14 @@ class Access:
                 f"{permission} asks for a certificate that names tenure://{needed}/<name>; "
                 f"this one names {identity}"
             )
+        if identity.kind in HELD and permission not in HELD[identity.kind]:
+            raise PermissionDenied(
+                f"{permission} is not for {identity.kind}s: this certificate names {identity}, "
+                "use one that names a user"
+            )
+
+
+def require_worker(identity: Identity, worker: str) -> None:
+    """Return unless a worker's certificate speaks as another worker; raise PermissionDenied then."""
+    if identity.kind == "worker" and identity.name != worker:
+        raise PermissionDenied(f"the certificate names worker {identity.name!r}, the request {worker!r}")

@@ -90,7 +90,7 @@ class Pipeline:
                 claimed = value
         if self._access.client_certificates:
             call.identity = self._identify(context)
-            if claimed is None or not self._access.may_forward(call.identity):
+            if claimed is None or not self._access.may_forward(call.identity, method.permission):
                 self._access.require(call.identity, method.permission)
                 return call
         if claimed is not None:
@@ -224,9 +224,11 @@ def many_answers(pipeline: Pipeline, method: Method, incoming_is_stream: bool) -
             async with aclosing(await answers(incoming, call)) as stream:
                 async for answer in stream:
                     yield encode(answer)
-        except (asyncio.CancelledError, GeneratorExit) as error:
-            if not isinstance(error, GeneratorExit):
-                await _cancelled(pipeline, method, (token, call), context)
+        except asyncio.CancelledError:
+            await _cancelled(pipeline, method, (token, call), context)
+            raise
+        except GeneratorExit:
+            pipeline.end(token, call, grpc.StatusCode.CANCELLED)
             raise
         except Exception as error:  # noqa: BLE001  (every error reaches the caller through one table)
             await _refuse(pipeline, method, (token, call), context, error)

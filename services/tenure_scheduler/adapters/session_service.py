@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
 from tenure.dispatch.v1 import worker_session_service_pb2 as pb
-from tenure_core.errors import InvalidArgument, SessionLost, TenureError
+from tenure_core.errors import InvalidArgument, PermissionDenied, SessionLost, TenureError
+from tenure_runtime.rpc.access import require_worker
 from tenure_runtime.rpc.call import Call
 from tenure_scheduler.adapters.beats import Beats
 from tenure_scheduler.adapters.dispatch_codec import hello_of, reports_of
@@ -78,8 +79,9 @@ class SessionService:
         if stream.error is not None:
             raise stream.error
 
-    async def Beat(self, request: pb.BeatRequest, _call: Call) -> pb.BeatResponse:  # noqa: N802
+    async def Beat(self, request: pb.BeatRequest, call: Call) -> pb.BeatResponse:  # noqa: N802
         """Renew a worker's lease and prove that its session holds."""
+        require_worker(call.identity, request.worker)
         renewed = await self._host.beats.beat(request.worker, request.lease_id, request.live_revision)
         if renewed is None:
             raise SessionLost()
@@ -99,11 +101,11 @@ async def _first(requests: AsyncIterator[pb.SessionRequest]) -> pb.Hello:
 
 
 def _not_its_name(hello: pb.Hello, call: Call) -> pb.Refusal | None:
-    identity = call.identity
-    if identity.kind != "worker" or identity.name == hello.worker:
-        return None
-    sentence = f"the certificate names worker {identity.name}, the hello {hello.worker}"
-    return pb.Refusal(reason="INVALID_HELLO", message=sentence)
+    try:
+        require_worker(call.identity, hello.worker)
+    except PermissionDenied as error:
+        return pb.Refusal(reason="INVALID_HELLO", message=error.message)
+    return None
 
 
 async def _read(requests: AsyncIterator[pb.SessionRequest], poster: Poster, stream: Stream) -> None:

@@ -10,7 +10,16 @@ import pytest
 
 import tenure.dispatch.v1
 import tenure.v1
-from tenure_runtime.rpc.access import ANONYMOUS, Access, Identity, identity_of, parse_identity, permission_of
+from tenure_core.errors import PermissionDenied, Unauthenticated
+from tenure_runtime.rpc.access import (
+    ANONYMOUS,
+    Access,
+    Identity,
+    identity_of,
+    parse_identity,
+    permission_of,
+    require_worker,
+)
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import ServiceDescriptor
@@ -59,10 +68,38 @@ def test_certificates_name_their_holder(names: list[bytes], common: list[bytes],
 
 def test_only_replicas_speak_for_others_where_certificates_are_asked_for() -> None:
     checked, open_to_all = Access(client_certificates=True), Access()
-    assert [checked.may_forward(Identity(k, "x")) for k in ("scheduler", "relay", "worker", "user")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
-    assert open_to_all.may_forward(ANONYMOUS)
+    kinds = ("scheduler", "relay", "worker", "user")
+    speaking = {kind: checked.may_forward(Identity(kind, "x"), "PERMISSION_SUBMIT") for kind in kinds}
+    assert speaking == {"scheduler": True, "relay": False, "worker": False, "user": False}
+    reading = {kind: checked.may_forward(Identity(kind, "x"), "PERMISSION_READ_LOGS") for kind in kinds}
+    assert reading == {"scheduler": True, "relay": True, "worker": False, "user": False}
+    assert open_to_all.may_forward(ANONYMOUS, "PERMISSION_SUBMIT")
+
+
+def held_by(kind: str) -> set[str]:
+    """The permissions of all real RPCs that a certificate of this kind holds."""
+    access, held = Access(client_certificates=True), set()
+    for permission in {str(permission_of(m)) for s in services() for m in s.methods}:
+        try:
+            access.require(Identity(kind, "x"), permission)
+        except PermissionDenied:
+            continue
+        held.add(permission)
+    return held
+
+
+def test_each_kind_of_certificate_holds_what_it_needs_and_no_more() -> None:
+    everything = {str(permission_of(m)) for s in services() for m in s.methods}
+    assert held_by("worker") == {"PERMISSION_WORK"}
+    assert held_by("relay") == {"PERMISSION_RELAY", "PERMISSION_READ", "PERMISSION_READ_LOGS"}
+    assert held_by("scheduler") == set()
+    assert held_by("user") == everything - {"PERMISSION_WORK", "PERMISSION_RELAY"}
+    with pytest.raises(Unauthenticated, match="client certificate"):
+        Access(client_certificates=True).require(ANONYMOUS, "PERMISSION_READ")
+
+
+def test_a_worker_speaks_for_itself_only() -> None:
+    require_worker(Identity("worker", "n1"), "n1")
+    require_worker(ANONYMOUS, "n1")
+    with pytest.raises(PermissionDenied, match="names worker 'n1', the request 'n2'"):
+        require_worker(Identity("worker", "n1"), "n2")

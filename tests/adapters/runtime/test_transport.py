@@ -54,16 +54,16 @@ def pki(tmp_path: Path) -> Pki:
     return Pki(tmp_path, authority)
 
 
-async def identity_seen(address: str, tls: TlsConfig) -> str:
+async def identity_seen(address: str, tls: TlsConfig, method: str = "Echo") -> str:
     async with calling(address, tls) as client:
-        return str((await client.unary("Echo", pb.EchoRequest(), timeout=10)).facts["identity"])
+        return str((await client.unary(method, pb.EchoRequest(), timeout=10)).facts["identity"])
 
 
 async def test_the_client_certificate_says_who_calls(pki: Pki) -> None:
     async with serving(tls=pki.server()) as address:
         assert await identity_seen(address, pki.issue("a", "x", common_name="alice")) == "user/alice"
         worker = pki.issue("w", "x", common_name="worker/n1")
-        assert await identity_seen(address, worker) == "worker/n1"
+        assert await identity_seen(address, worker, "Work") == "worker/n1"
 
 
 async def test_only_workers_may_use_the_workers_api(pki: Pki) -> None:
@@ -74,6 +74,17 @@ async def test_only_workers_may_use_the_workers_api(pki: Pki) -> None:
             error = from_rpc_error(await failure_of(user.unary("Work", pb.EchoRequest())))
             assert isinstance(error, errors.PermissionDenied)
             assert "user/alice" in error.message
+
+
+async def test_a_workers_certificate_is_for_work_only(pki: Pki) -> None:
+    async with serving(tls=pki.server()) as address:
+        async with calling(address, pki.issue("w", "x", common_name="worker/n1")) as worker:
+            error = from_rpc_error(await failure_of(worker.unary("Echo", pb.EchoRequest())))
+            assert isinstance(error, errors.PermissionDenied)
+            assert error.message == (
+                "PERMISSION_READ is not for workers: this certificate names worker/n1, "
+                "use one that names a user"
+            )
 
 
 async def test_without_a_client_certificate_nobody_connects(pki: Pki) -> None:
@@ -90,7 +101,7 @@ async def test_tls_without_client_authority_serves_the_anonymous(pki: Pki) -> No
 async def test_an_identity_in_metadata_is_believed_only_from_a_replica(pki: Pki) -> None:
     claim = (("tenure-identity", "user/root"),)
     async with serving(tls=pki.server()) as address:
-        for name, seen in (("alice", "user/alice"), ("scheduler/s1", "user/root")):
+        for name, seen in (("alice", "user/alice"), ("relay/r1", "relay/r1"), ("scheduler/s1", "user/root")):
             tls = pki.issue(name.replace("/", "-"), "x", common_name=name)
             async with calling(address, tls) as client:
                 answer = await client.unary("Echo", pb.EchoRequest(), metadata=claim)
