@@ -45,15 +45,17 @@ class TlsConfig:
         return self.cert is not None or self.ca is not None
 
     def problems(self) -> Iterable[tuple[str, str]]:
-        """Halves of pairs and files that are not there."""
+        """Halves of pairs, files that are not there, and files that do not hold what they should."""
         if (self.cert is None) != (self.key is None):
             yield ("key" if self.key is None else "cert"), "is missing: a certificate needs its key"
         if self.client_ca is not None and self.cert is None:
             yield "cert", "is missing: client certificates can be asked for only with TLS"
-        for name in ("cert", "key", "ca", "client_ca"):
-            file: Path | None = getattr(self, name)
-            if file is not None and not file.is_file():
-                yield name, f"names {file}, which is not a file"
+        files = {"cert": self.cert, "key": self.key, "ca": self.ca, "client_ca": self.client_ca}
+        if any(files.values()):
+            # Imported here: most processes use no TLS, and the library takes its time.
+            from tenure_runtime.certificates import faults
+
+            yield from faults(files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ class EtcdTlsConfig:
     """Name to expect in etcd's certificate, where it differs from the endpoint."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
-        """Halves of pairs and files that are not there."""
+        """The same faults as those of other certificates."""
         yield from TlsConfig(cert=self.cert, key=self.key, ca=self.ca).problems()
 
 
@@ -142,3 +144,5 @@ class TelemetryConfig:
         """An exporter without its target."""
         if self.exporter == "file" and self.file is None:
             yield "file", "is needed by the exporter file"
+        if self.exporter == "otlp" and not self.endpoint.startswith(("http://", "https://")):
+            yield "endpoint", f"is {self.endpoint!r}: write http://host:port, or https:// for TLS"

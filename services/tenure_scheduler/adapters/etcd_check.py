@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Final
 
 from tenure_runtime.config_sections import EtcdConfig
-from tenure_runtime.etcd.channel import Tls
 from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.errors import EtcdAuthRefused, EtcdError
 from tenure_runtime.logging_setup import get_logger
@@ -17,36 +15,6 @@ OLDEST: Final = (3, 4, 0)
 PRODUCTION_FLOORS: Final = ((3, 5, 33), (3, 6, 14))
 _START_TIMEOUT: Final = 3.0
 _log = get_logger("etcd")
-
-
-def open_client(config: EtcdConfig) -> EtcdClient:
-    """The client that the configuration describes; connects when it is first used."""
-    tls = config.tls
-    secure = tls.ca is not None or tls.cert is not None
-    return EtcdClient(
-        config.endpoints,
-        tls=Tls.from_files(
-            ca=_text(tls.ca), cert=_text(tls.cert), key=_text(tls.key), server_name=tls.server_name
-        )
-        if secure
-        else None,
-        user=config.user or None,
-        password=_password(config.password_file),
-        timeout=config.timeout,
-    )
-
-
-def _text(path: Path | None) -> str:
-    return "" if path is None else str(path)
-
-
-def _password(file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return file.read_text(encoding="utf-8").partition("\n")[0]
-    except OSError as error:
-        raise CannotStart(f"cannot read etcd's password from {file}: {error.strerror}") from None
 
 
 async def check(client: EtcdClient, config: EtcdConfig) -> str:
