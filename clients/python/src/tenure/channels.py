@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import grpc
 
-from tenure.errors import BadConfiguration
+from tenure.reaching import context_of, obstacle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +73,10 @@ class Server:
             )
         return found
 
+    async def obstacle(self) -> str:
+        """Why no connection comes about, in a sentence; empty when nobody listens there."""
+        return await obstacle(self.address, self._tls)
+
     async def close(self) -> None:
         """End the calls that still run and the connection."""
         channel, self._channel = self._channel, None
@@ -119,18 +123,16 @@ class Servers:
 
 
 def open_channel(address: str, tls: Tls | None) -> grpc.aio.Channel:
-    """A channel to one address; BadConfiguration names a certificate file that cannot be read."""
+    """A channel to one address; BadConfiguration names a certificate file that cannot be used."""
     options: list[tuple[str, Any]] = list(OPTIONS)
     if tls is None:
         return grpc.aio.insecure_channel(address, options=options)
     if tls.server_name:
         options.append(("grpc.ssl_target_name_override", tls.server_name))
-    try:
-        credentials = grpc.ssl_channel_credentials(
-            root_certificates=tls.ca.read_bytes() if tls.ca else None,
-            private_key=tls.key.read_bytes() if tls.key else None,
-            certificate_chain=tls.cert.read_bytes() if tls.cert else None,
-        )
-    except OSError as error:
-        raise BadConfiguration(f"cannot read {error.filename}: {error.strerror}") from None
+    context_of(tls)
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=tls.ca.read_bytes() if tls.ca else None,
+        private_key=tls.key.read_bytes() if tls.key else None,
+        certificate_chain=tls.cert.read_bytes() if tls.cert else None,
+    )
     return grpc.aio.secure_channel(address, credentials, options=options)

@@ -6,9 +6,13 @@ task before a person notices that Python was started.
 
 from __future__ import annotations
 
+import os
+
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # Before gRPC is loaded: its own remarks about a connection would stand between our sentences.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from tenure.cli.app import start
 
     start()
