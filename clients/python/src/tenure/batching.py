@@ -2,16 +2,19 @@
 
 What arrives in one turn of the event loop leaves in one request at the end of that turn. Submissions beyond
 `IN_FLIGHT` requests gather while those travel: the leader commits one batch at a time, so nothing is lost by
-it.
+it. Submissions of different traces never share a request, since a request belongs to one trace.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tenure.errors import InvalidArgument, NotFound, ResourceExhausted, TenureError
+from tenure.tracing import trace_metadata
 from tenure.v1.task_pb2 import Task
 from tenure.v1.task_service_pb2 import SubmitTasksItem, SubmitTasksResult
 
@@ -39,12 +42,27 @@ def chunks(items: Iterable[SubmitTasksItem]) -> Iterator[list[SubmitTasksItem]]:
         yield chunk
 
 
+class _Waiting(NamedTuple):
+    """One submission that has not been sent."""
+
+    item: SubmitTasksItem
+    future: asyncio.Future[SubmitTasksResult]
+    trace: tuple[tuple[str, str], ...]
+    context: contextvars.Context
+
+
+def _of_one_trace(waiting: Sequence[_Waiting]) -> Iterator[SubmitTasksItem]:
+    """The first items, as far as they belong to the same trace."""
+    trace = waiting[0].trace
+    return (one.item for one in itertools.takewhile(lambda one: one.trace == trace, waiting))
+
+
 class Submissions:
     """Single submissions, sent together."""
 
     def __init__(self, send: SendItems) -> None:
         self._send = send
-        self._waiting: list[tuple[SubmitTasksItem, asyncio.Future[SubmitTasksResult]]] = []
+        self._waiting: list[_Waiting] = []
         self._scheduled = False
         self._running: set[asyncio.Task[None]] = set()
 
@@ -52,7 +70,7 @@ class Submissions:
         """What became of one item."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[SubmitTasksResult] = loop.create_future()
-        self._waiting.append((item, future))
+        self._waiting.append(_Waiting(item, future, trace_metadata(), contextvars.copy_context()))
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._flush)
@@ -65,9 +83,10 @@ class Submissions:
     def _flush(self) -> None:
         self._scheduled = False
         while self._waiting and len(self._running) < IN_FLIGHT:
-            count = len(next(chunks(item for item, _ in self._waiting)))
+            count = len(next(chunks(_of_one_trace(self._waiting))))
             batch, self._waiting = self._waiting[:count], self._waiting[count:]
-            task = asyncio.get_running_loop().create_task(self._deliver(batch))
+            delivery = self._deliver([(one.item, one.future) for one in batch])
+            task = asyncio.get_running_loop().create_task(delivery, context=batch[0].context)
             self._running.add(task)
             task.add_done_callback(self._ended)
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
-import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,10 +19,11 @@ import grpc
 from tenure import methods
 from tenure.errors import Cancelled, DeadlineExceeded, TenureError, Unavailable
 from tenure.statuses import DETAILS_KEY, from_rpc_error
+from tenure.tracing import client_span, trace_metadata
 from tenure.v1.cluster_service_pb2 import GetServerInfoRequest
 
 if TYPE_CHECKING:
-    from tenure.channels import Request, Response, Rpc, Servers
+    from tenure.channels import Request, Response, Rpc, Server, Servers
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
@@ -49,8 +48,8 @@ class Persistence:
         self._failing_since = None
         self._pause = FIRST_PAUSE
 
-    async def pause(self, error: TenureError, asked: str) -> None:
-        """Sleep before the next try, or raise when there must be none."""
+    async def pause(self, error: TenureError, asked: str, server: Server | None) -> None:
+        """Sleep before the next try, or raise when there must be none; `server` is the one that failed."""
         now = time.monotonic()
         if not error.retryable:
             raise error
@@ -61,7 +60,7 @@ class Persistence:
         if self._deadline is not None and now + wait >= self._deadline:
             raise error
         if now + wait > self._failing_since + self._patience:
-            raise _given_up(error, asked, now - self._failing_since) from error
+            raise await _given_up(error, asked, now - self._failing_since, server) from error
         self._pause = min(LONGEST_PAUSE, self._pause * 2)
         await asyncio.sleep(wait)
 
@@ -96,6 +95,12 @@ class Caller:
         Raises:
             TenureError: what the server answered, or why there was no answer.
         """
+        with client_span(rpc.path):
+            return await self._insist(rpc, request, timeout, attempt_timeout)
+
+    async def _insist(
+        self, rpc: Rpc[Request, Response], request: Request, timeout: float | None, attempt_timeout: float
+    ) -> Response:
         deadline = None if timeout is None else time.monotonic() + timeout
         persistence = self.persistence(deadline)
         while True:
@@ -120,7 +125,7 @@ class Caller:
             if error.retryable:
                 self.servers.failed(server)
                 self._leader_unknown = len(self.servers.addresses) > 1
-            await persistence.pause(error, ", ".join(self.servers.addresses))
+            await persistence.pause(error, ", ".join(self.servers.addresses), server)
 
     def _look_for_leader(self) -> None:
         """Ask the leader from now on: every replica answers, but the others only pass the call on."""
@@ -153,23 +158,11 @@ def is_closing(error: TenureError) -> bool:
     return isinstance(error, Cancelled)
 
 
-def trace_metadata() -> tuple[tuple[str, str], ...]:
-    """The trace that this call belongs to: of the active OpenTelemetry span, or of `TRACEPARENT`."""
-    if "opentelemetry.trace" in sys.modules:
-        from opentelemetry.propagate import inject
-
-        carrier: dict[str, str] = {}
-        inject(carrier)
-        if carrier:
-            return tuple(carrier.items())
-    parent = os.environ.get("TRACEPARENT")
-    return (("traceparent", parent),) if parent else ()
-
-
-def _given_up(error: TenureError, asked: str, seconds: float) -> TenureError:
+async def _given_up(error: TenureError, asked: str, seconds: float, server: Server | None) -> TenureError:
     tried = f" (tried for {seconds:.0f} s)" if seconds >= 1 else ""
     if isinstance(error, Unavailable) and "failed to connect" in error.message.lower():
-        return Unavailable(f"nothing answers at {asked}{tried}")
+        reason = await server.obstacle() if server is not None else ""
+        return Unavailable(reason or f"nothing answers at {asked}{tried}")
     if isinstance(error, Unavailable):
         return Unavailable(f"{asked} cannot answer{tried}: {error.message}", retry_after=error.retry_after)
     return error

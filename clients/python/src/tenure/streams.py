@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import grpc
 
 from tenure import methods
-from tenure.calls import Caller, trace_metadata
+from tenure.calls import Caller
 from tenure.channels import Server, Servers
 from tenure.errors import OutOfRange, TenureError, Unavailable
 from tenure.statuses import from_rpc_error
+from tenure.tracing import trace_metadata
 from tenure.v1.cluster_service_pb2 import GetServerInfoRequest
 from tenure.v1.task_pb2 import TASK_VIEW_BRIEF
 from tenure.v1.task_service_pb2 import GetTaskRequest, WatchTasksRequest, WatchTasksResponse
@@ -49,7 +50,7 @@ async def watch(caller: Caller, request: WatchTasksRequest) -> AsyncIterator[Wat
             request.changes_only = False
             continue
         servers.failed(server)
-        await persistence.pause(error, ", ".join(servers.addresses))
+        await persistence.pause(error, ", ".join(servers.addresses), server)
 
 
 class Relays:
@@ -136,4 +137,4 @@ async def tail(caller: Caller, relays: Relays, request: TailLogsRequest) -> Asyn
         if server is not None and error.retryable:
             relays.failed(server)
         ask_again = True
-        await persistence.pause(error, server.address if server else "the log relay")
+        await persistence.pause(error, server.address if server else "the log relay", server)
