@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tenure_runtime.startup import CannotStart
+
 if TYPE_CHECKING:
     from tenure_runtime.config_sections import TelemetryConfig
     from tenure_runtime.rpc.handlers import CallObserver
@@ -41,6 +43,9 @@ class Span:
 
 class Telemetry:
     """Telemetry that is off."""
+
+    on = False
+    """Whether anything is recorded."""
 
     @property
     def observer(self) -> CallObserver | None:
@@ -76,9 +81,14 @@ class Telemetry:
 
 
 def start(config: TelemetryConfig, *, service: str, instance: str) -> Telemetry:
-    """The telemetry of this process; CannotStart when its file cannot be written."""
+    """The telemetry of this process; CannotStart without its library, or a file that can be written."""
     if not config.on:
         return Telemetry()
-    from tenure_runtime.telemetry_otel import OpenTelemetry
-
+    try:
+        from tenure_runtime.telemetry_otel import OpenTelemetry
+    except ModuleNotFoundError as error:
+        raise CannotStart(
+            f"telemetry.exporter is {config.exporter}, but {error.name} is not installed: "
+            "pip install 'tenure[otel]'"
+        ) from None
     return OpenTelemetry(config, service=service, instance=instance)

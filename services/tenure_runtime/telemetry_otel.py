@@ -6,7 +6,6 @@ serves the call and never detached: that context ends with the task.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -28,6 +27,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from tenure_runtime.logging_setup import bind
 from tenure_runtime.startup import CannotStart
 from tenure_runtime.telemetry import Reading, Span, Telemetry, Value
+from tenure_runtime.telemetry_delivery import FLUSH_SECONDS, Delivery, Metrics, Spans, within
 from tenure_runtime.telemetry_metrics import METRICS, RPC_SECONDS, Metric
 from tenure_runtime.trace_context import parse_traceparent
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tenure_runtime.config_sections import TelemetryConfig
     from tenure_runtime.rpc.call import Call
 
-_OK: Final = grpc.StatusCode.OK
+_AMONG_US: Final = "/tenure.dispatch."
 _SERVER_FAULTS: Final = frozenset(
     {
         grpc.StatusCode.UNKNOWN,
@@ -70,14 +70,22 @@ class OtelSpan(Span):
 class OpenTelemetry(Telemetry):
     """Telemetry that is on."""
 
+    on = True
+
     def __init__(self, config: TelemetryConfig, *, service: str, instance: str) -> None:
         resource = Resource.create({"service.name": service, "service.instance.id": instance})
         self._file = _opened(config)
         sampler = ParentBased(TraceIdRatioBased(config.sample))
         self._traces = TracerProvider(resource=resource, sampler=sampler, shutdown_on_exit=False)
-        spans, metrics = _exporters(config, self._file)
-        self._traces.add_span_processor(BatchSpanProcessor(spans))
-        reader = PeriodicExportingMetricReader(metrics, export_interval_millis=config.interval * 1000)
+        self._exporters = _exporters(config, self._file)
+        self._delivery = delivery = Delivery(
+            config.endpoint if config.exporter == "otlp" else config.exporter
+        )
+        spans, metrics = self._exporters
+        self._traces.add_span_processor(BatchSpanProcessor(Spans(spans, delivery)))
+        reader = PeriodicExportingMetricReader(
+            Metrics(metrics, delivery), export_interval_millis=config.interval * 1000
+        )
         self._metrics = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         self._tracer = self._traces.get_tracer("tenure")
         self._instruments = self._make_instruments()
@@ -120,21 +128,34 @@ class OpenTelemetry(Telemetry):
         )
 
     async def close(self) -> None:
-        """Send what is left; waits for the exporter outside of the loop."""
-        await asyncio.to_thread(self._traces.shutdown)
-        await asyncio.to_thread(self._metrics.shutdown)
+        """Send what is left, for a moment: a collector that is away does not hold up the end."""
+        await within(0.0 if self._delivery.failing else FLUSH_SECONDS, self._flush, self._give_up)
         if self._file is not None:
             self._file.close()
 
+    def _flush(self) -> None:
+        self._traces.shutdown()
+        self._metrics.shutdown()
+
+    def _give_up(self) -> None:
+        for exporter in self._exporters:
+            exporter.shutdown()
+
 
 class RpcSpans:
-    """Tells OpenTelemetry of every call that a server serves."""
+    """Tells OpenTelemetry of every call that a server serves.
+
+    What the parts of Tenure say to each other (beats, sessions, pushes) is timed, but begins no trace: nobody
+    asked for it.
+    """
 
     def __init__(self, telemetry: OpenTelemetry) -> None:
         self._telemetry = telemetry
 
-    def begin(self, call: Call) -> tuple[trace.Span, float]:
+    def begin(self, call: Call) -> tuple[trace.Span | None, float]:
         """Open the call's span, make it current, and let what the call causes hang below it."""
+        if call.traceparent is None and call.method.startswith(_AMONG_US):
+            return None, time.perf_counter()
         service, _, method = call.method[1:].partition("/")
         attributes: dict[str, Value] = {
             "rpc.system": "grpc",
@@ -155,11 +176,12 @@ class RpcSpans:
     def end(self, token: Any, call: Call, code: grpc.StatusCode) -> None:
         """Close the span and record the call's duration."""
         span, begun = token
-        span.set_attribute("rpc.grpc.status_code", code.value[0])
-        if code in _SERVER_FAULTS:
-            span.set_status(trace.StatusCode.ERROR, code.name)
-        span.end()
         elapsed = time.perf_counter() - begun
+        if span is not None:
+            span.set_attribute("rpc.grpc.status_code", code.value[0])
+            if code in _SERVER_FAULTS:
+                span.set_status(trace.StatusCode.ERROR, code.name)
+            span.end()
         self._telemetry.record(RPC_SECONDS, elapsed, method=call.method[1:], code=code.name)
 
 

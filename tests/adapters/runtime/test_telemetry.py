@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -94,16 +96,6 @@ async def test_without_telemetry_a_trace_is_handed_on_and_a_malformed_one_is_not
             assert answer.facts["traceparent"] == kept
 
 
-def test_off_costs_no_import() -> None:
-    code = (
-        "import sys; from tenure_runtime.telemetry import start; "
-        "from tenure_runtime.config_sections import TelemetryConfig; "
-        "t = start(TelemetryConfig(), service='s', instance='1'); assert t.observer is None; "
-        "assert not [m for m in sys.modules if m.startswith('opentelemetry')]"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
-
-
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"telemetry\.file: cannot write"):
         start(on(tmp_path / "nowhere" / "x"), service="s", instance="1")
@@ -117,3 +109,48 @@ def test_traceparents() -> None:
     assert parse_traceparent(new_traceparent()) is not None
     for bad in ("", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", new_traceparent().upper() + "x"):
         assert parse_traceparent(bad) is None
+
+
+async def test_a_collector_that_says_nothing_does_not_hold_up_the_end() -> None:
+    """It takes connections and never answers, as one behind a broken proxy does."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        telemetry = start(TelemetryConfig(exporter="otlp", endpoint=endpoint), service="s", instance="1")
+        telemetry.begin_span("something").end()
+        telemetry.add(TASKS_SUBMITTED)
+        began = time.monotonic()
+        await telemetry.close()
+        assert time.monotonic() - began < 4
+
+
+def test_no_service_loads_telemetry_or_starts_a_thread_while_it_is_off() -> None:
+    code = (
+        "import sys, threading; import tenure_scheduler.main, tenure_worker_agent.wiring; "
+        "import tenure_log_relay.main, tenure.client, tenure.cli.app; "
+        "from tenure_runtime.telemetry import start; "
+        "from tenure_runtime.config_sections import TelemetryConfig; "
+        "start(TelemetryConfig(), service='s', instance='1'); "
+        "loaded = [m for m in sys.modules if m.startswith('opentelemetry')]; "
+        "assert not loaded, loaded; assert threading.active_count() == 1, threading.enumerate()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_a_library_that_is_not_installed_is_a_sentence() -> None:
+    code = (
+        "import sys; sys.modules['opentelemetry'] = None; from tenure_runtime.telemetry import start; "
+        "from tenure_runtime.config_sections import TelemetryConfig; "
+        "start(TelemetryConfig(exporter='console'), service='s', instance='1')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stderr.splitlines()[-1] == (
+        "tenure_runtime.startup.CannotStart: telemetry.exporter is console, but opentelemetry "
+        "is not installed: pip install 'tenure[otel]'"
+    )
+
+
+def test_an_endpoint_without_a_scheme_is_refused() -> None:
+    config = TelemetryConfig(exporter="otlp", endpoint="collector:4317")
+    assert list(config.problems()) == [
+        ("endpoint", "is 'collector:4317': write http://host:port, or https:// for TLS")
+    ]
