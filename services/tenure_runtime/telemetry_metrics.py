@@ -29,7 +29,7 @@ TASKS_FINISHED: Final = Metric(
 )
 TASKS: Final = Metric("tenure.tasks", "gauge", "{task}", "Tasks that the leader holds", ("state",))
 TASK_WAIT_SECONDS: Final = Metric(
-    "tenure.task.wait", "histogram", "s", "From submission (or not_before) to the first start"
+    "tenure.task.wait", "histogram", "s", "From submission to the first assignment, a not_before included"
 )
 ATTEMPTS_LOST: Final = Metric(
     "tenure.attempts.lost", "counter", "{attempt}", "Attempts lost with their worker", ("evidence",)

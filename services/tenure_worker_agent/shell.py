@@ -133,7 +133,7 @@ class Shell:
             match message["is"]:
                 case "exited":
                     record = message["record"]
-                    self.traces.end(record["fence"], "" if record.get("code") == 0 else record["cause"])
+                    self.traces.exited(record)
                     self.post(e.ProcessExited(record))
                 case "started":
                     self.post(

@@ -50,7 +50,7 @@ async def wire(process: Process, config: WorkerAgentConfig, warden_fd: int) -> N
         lambda reason, _: process.fail(CannotStart(reason)),
     )
     process.at_shutdown("end what is under way", shell.close)
-    shell.traces = Traces(observed, worker, on=config.telemetry.on)
+    shell.traces = Traces(observed, worker)
     shell.beats = Beats(worker, lambda address: create_channel(address, tls), process.loop_watch)
     process.at_shutdown("close the channels for beats", shell.beats.close)
     shell.outbox = Outbox(folder / "outbox")

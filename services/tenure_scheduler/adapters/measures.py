@@ -1,36 +1,47 @@
 """Which numbers does a leader tell about itself?
 
-Counted from what is committed, batch by batch; nothing is looked at while telemetry is off.
+Counted from what is committed, batch by batch; nothing is looked at while telemetry is off. A leader takes
+over where its predecessor stopped counting: what was finished or lost before is not counted again. Gauges are
+read by a thread of the exporter.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from tenure_core.states import TERMINAL, AttemptOutcome, LogState
+from tenure_core.states import TERMINAL, AttemptOutcome, LogState, WorkerVerdict
 from tenure_core.timing import SECOND_NS
 from tenure_runtime import telemetry_metrics as metrics
 from tenure_runtime.telemetry import Telemetry, Value
 from tenure_scheduler.domain.core import Core
-from tenure_scheduler.domain.model import Task
+from tenure_scheduler.domain.model import Attempt, Task
 
 
 class Measures:
     """The metrics of one replica; `leads` and `ended` say whose memory the gauges read."""
 
     def __init__(self, telemetry: Telemetry) -> None:
-        self.on = type(telemetry) is not Telemetry
+        self.on = telemetry.on
         self._telemetry = telemetry
         self._core: Core | None = None
         self._log_open: set[str] = set()
         """Finished tasks that are counted already and will be written once more for their log."""
-        self._lost: set[tuple[str, int]] = set()
+        self._lost: dict[str, int] = {}
+        """Newest attempt that was counted as lost, of tasks that will be written again with it."""
         telemetry.watch(metrics.TASKS, self._tasks)
         telemetry.watch(metrics.WORKERS, self._workers)
 
     def leads(self, core: Core) -> None:
         """This replica leads with this memory."""
         self._core = core
+        if not self.on:
+            return
+        for task in core.world.tasks.values():
+            if task.state in TERMINAL and task.log_state is LogState.OPEN:
+                self._log_open.add(task.id)
+            if lost := _lost_attempts(task):
+                self._lost[task.id] = lost[-1].number
 
     def ended(self) -> None:
         """It leads no more."""
@@ -48,7 +59,7 @@ class Measures:
             submitted += not task.revision
             if task.state in TERMINAL:
                 self._finished(task)
-            self._count_loss(task)
+            self._count_losses(task)
         if submitted:
             self._telemetry.add(metrics.TASKS_SUBMITTED, submitted)
 
@@ -65,15 +76,16 @@ class Measures:
             waited = (task.attempts[0].assigned_ns - task.created_ns) / SECOND_NS
             self._telemetry.record(metrics.TASK_WAIT_SECONDS, max(waited, 0.0))
 
-    def _count_loss(self, task: Task) -> None:
-        newest = task.attempts[-1] if task.attempts else None
-        if newest is None or newest.outcome is not AttemptOutcome.LOST:
-            return
-        key = (task.id, newest.number)
-        if key not in self._lost:
-            self._lost.add(key)
-            evidence = newest.evidence.name if newest.evidence is not None else "UNKNOWN"
-            self._telemetry.add(metrics.ATTEMPTS_LOST, evidence=evidence)
+    def _count_losses(self, task: Task) -> None:
+        """Also those behind which the next attempt has begun: loss and reallocation often share a batch."""
+        counted = self._lost.get(task.id, 0)
+        for attempt in _lost_attempts(task):
+            if attempt.number > counted:
+                self._lost[task.id] = attempt.number
+                evidence = attempt.evidence.name if attempt.evidence is not None else "UNKNOWN"
+                self._telemetry.add(metrics.ATTEMPTS_LOST, evidence=evidence)
+        if task.state in TERMINAL and task.log_state is not LogState.OPEN:
+            self._lost.pop(task.id, None)
 
     def refused(self, count: int) -> None:
         """So many reports came from holders whose tenure had ended."""
@@ -81,14 +93,17 @@ class Measures:
             self._telemetry.add(metrics.STALE_REFUSED, count, what="report")
 
     def _tasks(self) -> Iterator[tuple[float, Mapping[str, Value]]]:
-        if self._core is not None:
-            for state, count in self._core.counts().items():
+        if (core := self._core) is not None:
+            for state, count in core.counts().items():
                 yield float(count), {"state": state.name}
 
     def _workers(self) -> Iterator[tuple[float, Mapping[str, Value]]]:
-        verdicts: dict[str, int] = {}
-        if self._core is not None:
-            for worker in self._core.workers().values():
-                verdicts[worker.verdict.name] = verdicts.get(worker.verdict.name, 0) + 1
-        for verdict, count in verdicts.items():
-            yield float(count), {"verdict": verdict}
+        if (core := self._core) is not None:
+            # One step of the interpreter: the loop may add a worker at any other moment.
+            verdicts = Counter(worker.verdict for worker in tuple(core.workers().values()))
+            for verdict in WorkerVerdict:
+                yield float(verdicts[verdict]), {"verdict": verdict.name}
+
+
+def _lost_attempts(task: Task) -> list[Attempt]:
+    return [attempt for attempt in task.attempts if attempt.outcome is AttemptOutcome.LOST]

@@ -171,6 +171,9 @@ class Reader:
     def _plan(self, start: pb.Start) -> Plan:
         spec = start.spec
         if self._catalog.is_noop(spec):
+            if self._traces.on:
+                self._traces.begin(start.fence, start.traceparent)
+                self._traces.end(start.fence)
             return NOTHING_TO_RUN
         grant = Grant(
             fence=start.fence,

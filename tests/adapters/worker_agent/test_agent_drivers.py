@@ -113,7 +113,7 @@ def test_commands_arrive_whole() -> None:
     commands.accepted.append("a")
     commands.fenced.add(fence="f", current="g", reason="why")
     commands.placements.add(fence="p", relay_id="r", relay_address="r:2")
-    event = Reader(9, CATALOG, Traces(Telemetry(), "w", on=False)).event(message.SerializeToString())
+    event = Reader(9, CATALOG, Traces(Telemetry(), "w")).event(message.SerializeToString())
     assert isinstance(event, e.Commanded)
     assert (event.stream, event.number, event.accepted) == (9, 4, ["a"])
     assert event.stops == [e.Stop(FENCE, AttemptOutcome.DRAINED, "drain")]

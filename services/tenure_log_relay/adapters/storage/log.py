@@ -66,6 +66,7 @@ class SegmentLog:
         wall_ns: Callable[[], int] = time.time_ns,
         on_refusal: Callable[[str | None], None] = lambda reason: None,
         on_complete: Callable[[AttemptLog], None] = lambda attempt: None,
+        on_durable: Callable[[int, int], None] | None = None,
     ) -> None:
         self.folder = folder
         self.limits = limits
@@ -85,6 +86,8 @@ class SegmentLog:
         self._on_refusal = on_refusal
         self.on_complete = on_complete
         """Told of each attempt of which everything is on disk, unless the scheduler knows it already."""
+        self._on_durable = on_durable
+        """Told of a channel and how many bytes of it a batch made durable."""
         self._placement = placement
         self._active: Segment | None = None
         self._waiting: deque[Batch] = deque()
@@ -244,6 +247,10 @@ class SegmentLog:
     def _committed(self, item: Item, segment: int) -> None:
         attempt, frames = item.attempt, item.frames
         position = attempt.committed._replace(number=frames[0].number)
+        if self._on_durable is not None:
+            for frame in frames:
+                if not frame.is_gap:
+                    self._on_durable(frame.channel, len(frame.payload))
         attempt.extents.add(segment, item.start, item.record_size, position, frames[0].wall_ns)
         first = attempt.committed.number
         attempt.advance(frames)
