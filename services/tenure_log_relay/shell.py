@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from tenure.dispatch.v1 import log_ingest_service_pb2
 from tenure.v1 import log_service_pb2
+from tenure_core.frames import CHANNEL_NAMES
 from tenure_log_relay.adapters.ingest_service import LogIngest
 from tenure_log_relay.adapters.log_service import Logs
 from tenure_log_relay.adapters.log_states import LogStates
@@ -23,14 +24,16 @@ from tenure_log_relay.adapters.storage.restore import restore
 from tenure_runtime.logging_setup import get_logger
 from tenure_runtime.rpc.transport import DISPATCH_MESSAGE_BYTES, PUBLIC_MESSAGE_BYTES
 from tenure_runtime.startup import CannotStart
+from tenure_runtime.telemetry_metrics import LOG_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    import grpc
-
     from tenure_runtime.rpc.server import Server
+    from tenure_runtime.rpc.several import Several
     from tenure_runtime.supervise import Process
+    from tenure_runtime.telemetry import Telemetry
 
 RETENTION_SECONDS: Final = 10.0
 FLUSH_SECONDS: Final = 1.0
@@ -38,12 +41,23 @@ _log = get_logger("relay")
 
 
 class Relay:
-    """One log relay without its surroundings: a log, the scheduler's channel, two services."""
+    """One log relay without its surroundings: a log, a way to the schedulers, two services."""
 
-    def __init__(self, folder: Path, limits: StorageLimits, scheduler: grpc.aio.Channel, relay: str) -> None:
-        self.log = SegmentLog(folder, limits, on_refusal=_told)
-        self.tasks = SchedulerTasks(scheduler)
-        self.states = LogStates(self.log, scheduler, relay)
+    def __init__(
+        self,
+        folder: Path,
+        limits: StorageLimits,
+        schedulers: Several,
+        relay: str,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        measures = None if telemetry is None or not telemetry.on else Measures(telemetry).durable
+        self.log = SegmentLog(folder, limits, on_refusal=self._refusal, on_durable=measures)
+        self.takes_output = True
+        """Whether the disk takes what agents push."""
+        self.on_takes_output: Callable[[bool], object] = lambda takes: None
+        self.tasks = SchedulerTasks(schedulers)
+        self.states = LogStates(self.log, schedulers, relay)
 
     def open(self) -> None:
         """Restore the log. Blocks."""
@@ -88,9 +102,21 @@ class Relay:
             if freed:
                 _log.info("old segments deleted", bytes=freed)
 
+    def _refusal(self, reason: str | None) -> None:
+        if reason is None:
+            _log.info("the disk takes writes again")
+        else:
+            _log.error("the disk refuses writes: nothing is acknowledged until it takes them", reason=reason)
+        self.takes_output = reason is None
+        self.on_takes_output(self.takes_output)
 
-def _told(reason: str | None) -> None:
-    if reason is None:
-        _log.info("the disk takes writes again")
-    else:
-        _log.error("the disk refuses writes: nothing is acknowledged until it takes them", reason=reason)
+
+class Measures:
+    """The metrics of a relay."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def durable(self, channel: int, size: int) -> None:
+        """So many bytes of a channel are on disk."""
+        self._telemetry.add(LOG_BYTES, size, channel=CHANNEL_NAMES.get(channel, "other"))

@@ -19,18 +19,19 @@ from tenure.v1 import (
 )
 from tenure_runtime import telemetry
 from tenure_runtime.config import from_command_line
+from tenure_runtime.etcd.configured import open_client
 from tenure_runtime.rpc.server import Server
 from tenure_runtime.rpc.transport import DISPATCH_MESSAGE_BYTES, split_address
 from tenure_runtime.startup import CannotStart
 from tenure_runtime.supervise import Process, run
 from tenure_scheduler.adapters import cluster_services as cluster
-from tenure_scheduler.adapters.etcd_check import check, open_client
+from tenure_scheduler.adapters.etcd_check import check
 from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.rules import validator
 from tenure_scheduler.adapters.session_service import SessionService
 from tenure_scheduler.adapters.task_service import TaskService
 from tenure_scheduler.config import PREFIX, PROGRAM, SchedulerConfig
-from tenure_scheduler.replica import Replica
+from tenure_scheduler.replica import LOCAL_SERVICES, Replica
 
 VERSION: Final = version("tenure")
 
@@ -59,14 +60,24 @@ async def serve(process: Process, config: SchedulerConfig) -> None:
     process.at_shutdown("replica", replica.close)
     process.at_shutdown("server", lambda: server.stop(config.shutdown_grace))
     process.at_shutdown("leadership", lambda: _hand_over(replica, server, life))
-    await server.set_serving(True)
+    await server.set_serving(True, only=LOCAL_SERVICES)
+    process.spawn("health", _tell_health(replica, server), may_end=True)
     await process.ready("serving", address=replica.address, replica=replica.name, cluster=config.cluster)
+
+
+async def _tell_health(replica: Replica, server: Server) -> None:
+    """Healthy is a replica that leads or knows who does: whoever it is asked by gets an answer."""
+    while not replica.stopping.is_set():
+        replica.changed.clear()
+        await server.set_serving(replica.can_serve(), but=LOCAL_SERVICES)
+        await replica.changed.wait()
 
 
 async def _hand_over(replica: Replica, server: Server, life: asyncio.Task[None]) -> None:
     """No new calls are sent here by balancers; the lead goes to another replica before connections close."""
-    await server.set_serving(False)
     replica.stopping.set()
+    replica.changed.set()
+    await server.set_serving(False)
     await asyncio.gather(life, return_exceptions=True)
 
 

@@ -41,6 +41,12 @@ from tenure_scheduler.shell import Shell
 from tenure_state.v1.cluster_pb2 import Leader
 from tenure_state.v1.cluster_pb2 import Registration as RegistrationRecord
 
+LOCAL_SERVICES: Final = (
+    "tenure.v1.ClusterService",
+    "tenure.v1.TaskTypeService",
+    "tenure.dispatch.v1.WorkerSessionService",
+)
+"""Healthy on every replica that runs: they are of use without a leader."""
 LOCAL_METHODS: Final = frozenset(
     {
         "/tenure.v1.ClusterService/GetServerInfo",
@@ -87,6 +93,8 @@ class Replica:
         """The leadership of this replica, while it leads and is loaded."""
         self.streams = Streams()
         self.stopping = asyncio.Event()
+        self.changed = asyncio.Event()
+        """Set when `can_serve` may have changed."""
         self.etcd_version = ""
         self._client = client
         self._measures = measures
@@ -190,6 +198,7 @@ class Replica:
                 await reign.hand_over()
         finally:
             self.reign = None
+            self.changed.set()
             self._measures.ended()
             stop.cancel()
             over.cancel()
@@ -234,6 +243,12 @@ class Replica:
         leader = self.directory.leader
         return leader.address if leader is not None and leader.replica != self.name else ""
 
+    def can_serve(self) -> bool:
+        """Whether a call for the leader would find it: here, or where etcd says at this moment that it is."""
+        if self.stopping.is_set():
+            return False
+        return self.reign is not None or (self.directory.current and bool(self.leader_address()))
+
     async def route(self, method: str) -> grpc.aio.Channel | None:
         """Where a method is served: None here, else the leader's channel; NotLeader when none is known."""
         if self.reign is not None or method in LOCAL_METHODS:
@@ -274,6 +289,7 @@ class Replica:
         return False, self.projection.incarnation, self.projection.epoch
 
     def _directory_changed(self) -> None:
+        self.changed.set()
         reign, relays = self.reign, self.directory.relays
         if reign is not None:
             reign.relays_are(Relay(place.id, place.address) for place in relays.values())

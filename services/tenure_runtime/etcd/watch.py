@@ -29,7 +29,7 @@ from tenure_runtime.etcd.stubs import Stubs, rpc
 from tenure_runtime.etcd.values import Event, KeyValue, events
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from tenure_runtime.etcd.client import EtcdClient
     from tenure_runtime.etcd.endpoints import Stream
@@ -63,8 +63,17 @@ def _method(stubs: Stubs) -> Any:
 class PrefixWatch:
     """One prefix, followed for ever. `reconnects` and `snapshots` count what went on underneath."""
 
-    def __init__(self, client: EtcdClient, prefix: bytes, *, resync_interval: float | None = None) -> None:
+    def __init__(
+        self,
+        client: EtcdClient,
+        prefix: bytes,
+        *,
+        resync_interval: float | None = None,
+        on_live: Callable[[bool], None] = lambda live: None,
+    ) -> None:
         self._client = client
+        self._on_live = on_live
+        """Told whenever a stream stands, and whenever one breaks: what is known may be old from then on."""
         self._prefix = prefix
         self._resync_interval = resync_interval
         self.revision = 0
@@ -96,6 +105,7 @@ class PrefixWatch:
             except EtcdTokenExpired:
                 pass
             except EtcdUnavailable:
+                self._on_live(False)
                 self.reconnects += 1
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -114,6 +124,7 @@ class PrefixWatch:
         stream = await endpoints.stream(_method)
         try:
             await self._create(stream)
+            self._on_live(True)
             gathered: list[Event] = []
             while True:
                 try:

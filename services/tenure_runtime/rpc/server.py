@@ -32,7 +32,7 @@ from tenure_runtime.rpc.transport import PUBLIC_MESSAGE_BYTES, SERVER_OPTIONS, b
 from tenure_runtime.startup import CannotStart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
     from google.protobuf.message import Message
@@ -110,9 +110,21 @@ class Server:
         self._server = server
         return ports
 
-    async def set_serving(self, serving: bool) -> None:
-        """Switch what the health service says of this server and of each of its services."""
-        await self._standard.set_serving(serving)
+    async def set_serving(
+        self, serving: bool, *, only: Collection[str] = (), but: Collection[str] = ()
+    ) -> None:
+        """Switch what the health service says of this server (the name "") and of each of its services.
+
+        Args:
+            only: these names and no others.
+            but: all but these names.
+        """
+        await self._standard.set_serving(serving, only=only, but=but)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` has begun to end calls."""
+        return self._pipeline.stopping
 
     async def stop(self, grace: float = 2.0) -> None:
         """Stop: health NOT_SERVING, no new calls, streams end with UNAVAILABLE now, others after `grace` s.

@@ -14,6 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import grpc
 
 HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -36,10 +38,12 @@ class Standard:
         reflection.enable_server_reflection(listed, server)
         await self.set_serving(False)
 
-    async def set_serving(self, serving: bool) -> None:
-        """Say SERVING or NOT_SERVING of the whole server and of each service."""
+    async def set_serving(
+        self, serving: bool, *, only: Collection[str] = (), but: Collection[str] = ()
+    ) -> None:
+        """Say SERVING or NOT_SERVING of the whole server, whose name is "", and of each service."""
         status = health_pb2.HealthCheckResponse
-        for name in self._names:
+        for name in only or (name for name in self._names if name not in but):
             await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
     async def close(self) -> None:

@@ -42,6 +42,8 @@ class Directory:
 
     def __init__(self, client: EtcdClient, keys: Keys) -> None:
         self.leader: LeaderSeen | None = None
+        self.current = False
+        """Whether etcd tells of every change of the leader; else the one that is known may be gone."""
         self.replicas: dict[str, Place] = {}
         self.relays: dict[str, Place] = {}
         self.changed: Callable[[], None] = lambda: None
@@ -84,7 +86,12 @@ class Directory:
     async def _watch(
         self, prefix: bytes, see: Callable[[bytes, bytes | None, int], None], reset: Callable[[], None]
     ) -> None:
-        watch = PrefixWatch(self._client, prefix, resync_interval=_RESYNC_SECONDS)
+        watch = PrefixWatch(
+            self._client,
+            prefix,
+            resync_interval=_RESYNC_SECONDS,
+            on_live=self._live if prefix == self._keys.leader else lambda live: None,
+        )
         async with contextlib.aclosing(watch.changes()) as changes:
             async for change in changes:
                 if isinstance(change, Snapshot):
@@ -95,6 +102,11 @@ class Directory:
                     for event in change.events:
                         see(event.key, event.value, event.mod_revision)
                 self.changed()
+
+    def _live(self, live: bool) -> None:
+        if self.current is not live:
+            self.current = live
+            self.changed()
 
     def _forget_leader(self) -> None:
         self.leader = None

@@ -55,6 +55,7 @@ class Probe:
         self.name = name
         self.calls: list[Call] = []
         self.hanging = asyncio.Event()
+        self.go_on = asyncio.Event()
         self.ended = asyncio.Event()
 
     def _answer(self, request: Any, call: Call) -> Any:
@@ -79,6 +80,9 @@ class Probe:
                 await asyncio.get_running_loop().create_future()
             finally:
                 self.ended.set()
+        if request.text == "slow":
+            self.hanging.set()
+            await self.go_on.wait()
         if request.text == "trailers":
             call.set_trailers((("x-trailer", self.name),))
         return self._answer(request, call)

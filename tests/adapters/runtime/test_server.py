@@ -24,6 +24,7 @@ from tests.adapters.runtime.probe import (
     serving,
     stream_of,
 )
+from tests.support.waiting import eventually
 
 UNDECODABLE = b"\x0a\xff\xff\xff"
 RULES = Validator({pb.EchoRequest: {"text": text(max=8), "count": number(max=10)}})
@@ -147,6 +148,21 @@ async def test_a_stopping_server_tells_its_callers_to_retry() -> None:
             told = from_rpc_error(error)
             assert isinstance(told, errors.Unavailable)
             assert (told.message, told.retry_after) == ("this server is stopping", 0.1)
+
+
+async def test_a_call_that_ends_within_the_grace_is_answered_by_a_stopping_server() -> None:
+    probe = Probe()
+    server = Server()
+    server.add(PROBE, probe, unimplemented=SENTENCE)
+    (port,) = await server.start(["127.0.0.1:0"])
+    async with calling(f"127.0.0.1:{port}") as client:
+        answer = asyncio.ensure_future(client.unary("Echo", pb.EchoRequest(text="slow")))
+        await asyncio.wait_for(probe.hanging.wait(), 5)
+        stopping = asyncio.create_task(server.stop(grace=10.0))
+        await eventually(lambda: server.stopping)
+        probe.go_on.set()
+        assert (await answer).text == "slow"
+        await asyncio.wait_for(stopping, 5)
 
 
 async def drained(call: Any) -> None:
