@@ -67,35 +67,35 @@ class ClaimServiceServicer:
     """
 
     def ClaimTasks(self, request, context):
-        """Takes up to N tasks of a topic.
+        """Takes up to N tasks of a topic. Answers UNIMPLEMENTED until claims exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def HeartbeatClaims(self, request, context):
-        """Keeps claims alive.
+        """Keeps claims alive. Answers UNIMPLEMENTED until claims exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CompleteClaim(self, request, context):
-        """Completes a claim with a result.
+        """Completes a claim with a result. Answers UNIMPLEMENTED until claims exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FailClaim(self, request, context):
-        """Fails a claim.
+        """Fails a claim. Answers UNIMPLEMENTED until claims exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseClaims(self, request, context):
-        """Gives claims back unstarted.
+        """Gives claims back unstarted. Answers UNIMPLEMENTED until claims exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,15 +34,15 @@ class ClaimServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ClaimServiceAsyncStub: ...
     ClaimTasks: _grpc.UnaryUnaryMultiCallable[_claim_service_pb2.ClaimTasksRequest, _claim_service_pb2.ClaimTasksResponse]
-    """Takes up to N tasks of a topic."""
+    """Takes up to N tasks of a topic. Answers UNIMPLEMENTED until claims exist."""
     HeartbeatClaims: _grpc.UnaryUnaryMultiCallable[_claim_service_pb2.HeartbeatClaimsRequest, _claim_service_pb2.HeartbeatClaimsResponse]
-    """Keeps claims alive."""
+    """Keeps claims alive. Answers UNIMPLEMENTED until claims exist."""
     CompleteClaim: _grpc.UnaryUnaryMultiCallable[_claim_service_pb2.CompleteClaimRequest, _claim_service_pb2.CompleteClaimResponse]
-    """Completes a claim with a result."""
+    """Completes a claim with a result. Answers UNIMPLEMENTED until claims exist."""
     FailClaim: _grpc.UnaryUnaryMultiCallable[_claim_service_pb2.FailClaimRequest, _claim_service_pb2.FailClaimResponse]
-    """Fails a claim."""
+    """Fails a claim. Answers UNIMPLEMENTED until claims exist."""
     ReleaseClaims: _grpc.UnaryUnaryMultiCallable[_claim_service_pb2.ReleaseClaimsRequest, _claim_service_pb2.ReleaseClaimsResponse]
-    """Gives claims back unstarted."""
+    """Gives claims back unstarted. Answers UNIMPLEMENTED until claims exist."""
 
 @_typing.type_check_only
 class ClaimServiceAsyncStub(ClaimServiceStub):
@@ -50,15 +50,15 @@ class ClaimServiceAsyncStub(ClaimServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ClaimTasks: _aio.UnaryUnaryMultiCallable[_claim_service_pb2.ClaimTasksRequest, _claim_service_pb2.ClaimTasksResponse]  # type: ignore[assignment]
-    """Takes up to N tasks of a topic."""
+    """Takes up to N tasks of a topic. Answers UNIMPLEMENTED until claims exist."""
     HeartbeatClaims: _aio.UnaryUnaryMultiCallable[_claim_service_pb2.HeartbeatClaimsRequest, _claim_service_pb2.HeartbeatClaimsResponse]  # type: ignore[assignment]
-    """Keeps claims alive."""
+    """Keeps claims alive. Answers UNIMPLEMENTED until claims exist."""
     CompleteClaim: _aio.UnaryUnaryMultiCallable[_claim_service_pb2.CompleteClaimRequest, _claim_service_pb2.CompleteClaimResponse]  # type: ignore[assignment]
-    """Completes a claim with a result."""
+    """Completes a claim with a result. Answers UNIMPLEMENTED until claims exist."""
     FailClaim: _aio.UnaryUnaryMultiCallable[_claim_service_pb2.FailClaimRequest, _claim_service_pb2.FailClaimResponse]  # type: ignore[assignment]
-    """Fails a claim."""
+    """Fails a claim. Answers UNIMPLEMENTED until claims exist."""
     ReleaseClaims: _aio.UnaryUnaryMultiCallable[_claim_service_pb2.ReleaseClaimsRequest, _claim_service_pb2.ReleaseClaimsResponse]  # type: ignore[assignment]
-    """Gives claims back unstarted."""
+    """Gives claims back unstarted. Answers UNIMPLEMENTED until claims exist."""
 
 class ClaimServiceServicer(metaclass=_abc_1.ABCMeta):
     """Lets external workers take, complete and fail manual tasks. Every RPC answers UNIMPLEMENTED until claims exist."""
@@ -69,7 +69,7 @@ class ClaimServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _claim_service_pb2.ClaimTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_claim_service_pb2.ClaimTasksResponse, _abc.Awaitable[_claim_service_pb2.ClaimTasksResponse]]:
-        """Takes up to N tasks of a topic."""
+        """Takes up to N tasks of a topic. Answers UNIMPLEMENTED until claims exist."""
 
     @_abc_1.abstractmethod
     def HeartbeatClaims(
@@ -77,7 +77,7 @@ class ClaimServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _claim_service_pb2.HeartbeatClaimsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_claim_service_pb2.HeartbeatClaimsResponse, _abc.Awaitable[_claim_service_pb2.HeartbeatClaimsResponse]]:
-        """Keeps claims alive."""
+        """Keeps claims alive. Answers UNIMPLEMENTED until claims exist."""
 
     @_abc_1.abstractmethod
     def CompleteClaim(
@@ -85,7 +85,7 @@ class ClaimServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _claim_service_pb2.CompleteClaimRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_claim_service_pb2.CompleteClaimResponse, _abc.Awaitable[_claim_service_pb2.CompleteClaimResponse]]:
-        """Completes a claim with a result."""
+        """Completes a claim with a result. Answers UNIMPLEMENTED until claims exist."""
 
     @_abc_1.abstractmethod
     def FailClaim(
@@ -93,7 +93,7 @@ class ClaimServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _claim_service_pb2.FailClaimRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_claim_service_pb2.FailClaimResponse, _abc.Awaitable[_claim_service_pb2.FailClaimResponse]]:
-        """Fails a claim."""
+        """Fails a claim. Answers UNIMPLEMENTED until claims exist."""
 
     @_abc_1.abstractmethod
     def ReleaseClaims(
@@ -101,6 +101,6 @@ class ClaimServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _claim_service_pb2.ReleaseClaimsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_claim_service_pb2.ReleaseClaimsResponse, _abc.Awaitable[_claim_service_pb2.ReleaseClaimsResponse]]:
-        """Gives claims back unstarted."""
+        """Gives claims back unstarted. Answers UNIMPLEMENTED until claims exist."""
 
 def add_ClaimServiceServicer_to_server(servicer: ClaimServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -53,7 +53,7 @@ class ClusterServiceServicer:
 
     def GetServerInfo(self, request, context):
         """Versions, limits, the leader and the log relays, as the answering replica sees them. Also answered without
-        a leader.
+        a leader and without etcd; only a server that stops answers UNAVAILABLE. Does not block. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,7 @@ class ClusterServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ClusterServiceAsyncStub: ...
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_cluster_service_pb2.GetServerInfoRequest, _cluster_service_pb2.GetServerInfoResponse]
     """Versions, limits, the leader and the log relays, as the answering replica sees them. Also answered without
-    a leader.
+    a leader and without etcd; only a server that stops answers UNAVAILABLE. Does not block. Safe to retry.
     """
     VerifyFence: _grpc.UnaryUnaryMultiCallable[_cluster_service_pb2.VerifyFenceRequest, _cluster_service_pb2.VerifyFenceResponse]
     """Whether a fence is still the newest of its task, for user code that guards an effect. Answers UNIMPLEMENTED
@@ -49,7 +49,7 @@ class ClusterServiceAsyncStub(ClusterServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_cluster_service_pb2.GetServerInfoRequest, _cluster_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Versions, limits, the leader and the log relays, as the answering replica sees them. Also answered without
-    a leader.
+    a leader and without etcd; only a server that stops answers UNAVAILABLE. Does not block. Safe to retry.
     """
     VerifyFence: _aio.UnaryUnaryMultiCallable[_cluster_service_pb2.VerifyFenceRequest, _cluster_service_pb2.VerifyFenceResponse]  # type: ignore[assignment]
     """Whether a fence is still the newest of its task, for user code that guards an effect. Answers UNIMPLEMENTED
@@ -66,7 +66,7 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_service_pb2.GetServerInfoResponse, _abc.Awaitable[_cluster_service_pb2.GetServerInfoResponse]]:
         """Versions, limits, the leader and the log relays, as the answering replica sees them. Also answered without
-        a leader.
+        a leader and without etcd; only a server that stops answers UNAVAILABLE. Does not block. Safe to retry.
         """
 
     @_abc_1.abstractmethod

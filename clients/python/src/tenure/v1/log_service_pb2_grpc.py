@@ -58,14 +58,15 @@ class LogServiceServicer:
         state, with one `end`; without it, where the committed output ends now. Every byte is delivered once and in
         order, or a `gap` says what is missing. When the stream breaks (UNAVAILABLE): call again with the cursor of
         the last message that was handled. NOT_FOUND for an unknown task; INVALID_ARGUMENT for a cursor of another
-        task. A reader that is slow reads from disk at its own pace and never slows the task.
+        task. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListLogStreams(self, request, context):
-        """Which streams of a task this relay has, and how much of each is committed.
+        """Which streams of a task this relay has, and how much of each is committed. Does not block. Safe to retry.
+        NOT_FOUND when this relay has none; INVALID_ARGUMENT for a prefix of several tasks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,10 +40,12 @@ class LogServiceStub:
     state, with one `end`; without it, where the committed output ends now. Every byte is delivered once and in
     order, or a `gap` says what is missing. When the stream breaks (UNAVAILABLE): call again with the cursor of
     the last message that was handled. NOT_FOUND for an unknown task; INVALID_ARGUMENT for a cursor of another
-    task. A reader that is slow reads from disk at its own pace and never slows the task.
+    task. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
     """
     ListLogStreams: _grpc.UnaryUnaryMultiCallable[_log_service_pb2.ListLogStreamsRequest, _log_service_pb2.ListLogStreamsResponse]
-    """Which streams of a task this relay has, and how much of each is committed."""
+    """Which streams of a task this relay has, and how much of each is committed. Does not block. Safe to retry.
+    NOT_FOUND when this relay has none; INVALID_ARGUMENT for a prefix of several tasks.
+    """
 
 @_typing.type_check_only
 class LogServiceAsyncStub(LogServiceStub):
@@ -57,10 +59,12 @@ class LogServiceAsyncStub(LogServiceStub):
     state, with one `end`; without it, where the committed output ends now. Every byte is delivered once and in
     order, or a `gap` says what is missing. When the stream breaks (UNAVAILABLE): call again with the cursor of
     the last message that was handled. NOT_FOUND for an unknown task; INVALID_ARGUMENT for a cursor of another
-    task. A reader that is slow reads from disk at its own pace and never slows the task.
+    task. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
     """
     ListLogStreams: _aio.UnaryUnaryMultiCallable[_log_service_pb2.ListLogStreamsRequest, _log_service_pb2.ListLogStreamsResponse]  # type: ignore[assignment]
-    """Which streams of a task this relay has, and how much of each is committed."""
+    """Which streams of a task this relay has, and how much of each is committed. Does not block. Safe to retry.
+    NOT_FOUND when this relay has none; INVALID_ARGUMENT for a prefix of several tasks.
+    """
 
 class LogServiceServicer(metaclass=_abc_1.ABCMeta):
     """Read the output of tasks. Served by every log relay; one that does not have the bytes forwards the call to
@@ -77,7 +81,7 @@ class LogServiceServicer(metaclass=_abc_1.ABCMeta):
         state, with one `end`; without it, where the committed output ends now. Every byte is delivered once and in
         order, or a `gap` says what is missing. When the stream breaks (UNAVAILABLE): call again with the cursor of
         the last message that was handled. NOT_FOUND for an unknown task; INVALID_ARGUMENT for a cursor of another
-        task. A reader that is slow reads from disk at its own pace and never slows the task.
+        task. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
         """
 
     @_abc_1.abstractmethod
@@ -86,6 +90,8 @@ class LogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _log_service_pb2.ListLogStreamsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_log_service_pb2.ListLogStreamsResponse, _abc.Awaitable[_log_service_pb2.ListLogStreamsResponse]]:
-        """Which streams of a task this relay has, and how much of each is committed."""
+        """Which streams of a task this relay has, and how much of each is committed. Does not block. Safe to retry.
+        NOT_FOUND when this relay has none; INVALID_ARGUMENT for a prefix of several tasks.
+        """
 
 def add_LogServiceServicer_to_server(servicer: LogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

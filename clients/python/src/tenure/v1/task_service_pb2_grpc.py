@@ -113,28 +113,32 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTask(self, request, context):
-        """One task by id or unique prefix. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
+        """One task by id or unique prefix. Does not block. Safe to retry. NOT_FOUND for an id that is unknown or no
+        longer kept; INVALID_ARGUMENT for a prefix of several.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTasks(self, request, context):
-        """Tasks in the order of their submission, newest first, in pages. A page token is valid on any replica.
+        """Tasks in the order of their submission, newest first, in pages. A page token is valid on any replica. Does
+        not block. Safe to retry. INVALID_ARGUMENT for a filter with faults or a token that is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CountTasks(self, request, context):
-        """How many tasks stand in each state.
+        """How many tasks stand in each state. Does not block. Safe to retry. INVALID_ARGUMENT for a filter with
+        faults.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTasks(self, request, context):
-        """The current state of the matching tasks, then their changes for as long as the call lives. Levels, not
+        """The current state of the matching tasks, then their changes for as long as the call lives: the stream never
+        ends by itself. Safe to retry. INVALID_ARGUMENT for a filter or a token with faults. Levels, not
         edges: a reader that falls behind gets the newest state of a task once. Every message has a resume token;
         OUT_OF_RANGE when the token is older than what the server remembers: start again without one. The stream
         ends with UNAVAILABLE when the server stops or loses the lead: resume with the last token.
@@ -145,7 +149,8 @@ class TaskServiceServicer:
 
     def WaitTasks(self, request, context):
         """Blocks until all (or any) of the tasks are terminal, or until the timeout; then answers what it knows.
-        Safe to retry. NOT_FOUND for an unknown id.
+        Safe to retry: nothing depends on who waits. NOT_FOUND for an unknown id, at once; UNAVAILABLE when the
+        server stops or loses the lead.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,36 +158,41 @@ class TaskServiceServicer:
 
     def CancelTasks(self, request, context):
         """Cancels the matching tasks. Answers when the cancellation is committed, not when processes ended: watch
-        for that. A cancelled task gets no new attempt. Idempotent; a terminal task stays as it is.
+        for that. A cancelled task gets no new attempt. Idempotent, safe to retry; a terminal task stays as it is.
+        INVALID_ARGUMENT for an empty filter or one with faults. Ids that are unknown match nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetryTask(self, request, context):
-        """Submits a copy of a terminal task, with retry_of. FAILED_PRECONDITION when it is not terminal. Idempotent
-        by request id.
+        """Submits a copy of a terminal task, with retry_of. Answers when it is durable. Idempotent by request id:
+        safe to retry with one. FAILED_PRECONDITION when the task is not terminal, NOT_FOUND when it is unknown,
+        ALREADY_EXISTS when the request id made another task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseTasks(self, request, context):
-        """Lets quarantined tasks run again: QUARANTINED to PENDING, with fresh loss budgets. Idempotent.
+        """Lets quarantined tasks run again: QUARANTINED to PENDING, with fresh loss budgets. Answers when that is
+        committed. Idempotent, safe to retry. INVALID_ARGUMENT for an empty filter or one with faults.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExplainTask(self, request, context):
-        """Why a task stands where it stands, and what would change that.
+        """Why a task stands where it stands, and what would change that. Does not block. Safe to retry. NOT_FOUND;
+        INVALID_ARGUMENT for a prefix of several.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTaskHistory(self, request, context):
-        """Every attempt that the task's record still holds (the newest 20), oldest first.
+        """Every attempt that the task's record still holds (the newest 20), oldest first. Does not block. Safe to
+        retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,35 +44,51 @@ class TaskServiceStub:
     RESOURCE_EXHAUSTED when the store is near its quota.
     """
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]
-    """One task by id or unique prefix. NOT_FOUND; INVALID_ARGUMENT for a prefix of several."""
+    """One task by id or unique prefix. Does not block. Safe to retry. NOT_FOUND for an id that is unknown or no
+    longer kept; INVALID_ARGUMENT for a prefix of several.
+    """
     ListTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]
-    """Tasks in the order of their submission, newest first, in pages. A page token is valid on any replica."""
+    """Tasks in the order of their submission, newest first, in pages. A page token is valid on any replica. Does
+    not block. Safe to retry. INVALID_ARGUMENT for a filter with faults or a token that is none.
+    """
     CountTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CountTasksRequest, _task_service_pb2.CountTasksResponse]
-    """How many tasks stand in each state."""
+    """How many tasks stand in each state. Does not block. Safe to retry. INVALID_ARGUMENT for a filter with
+    faults.
+    """
     WatchTasks: _grpc.UnaryStreamMultiCallable[_task_service_pb2.WatchTasksRequest, _task_service_pb2.WatchTasksResponse]
-    """The current state of the matching tasks, then their changes for as long as the call lives. Levels, not
+    """The current state of the matching tasks, then their changes for as long as the call lives: the stream never
+    ends by itself. Safe to retry. INVALID_ARGUMENT for a filter or a token with faults. Levels, not
     edges: a reader that falls behind gets the newest state of a task once. Every message has a resume token;
     OUT_OF_RANGE when the token is older than what the server remembers: start again without one. The stream
     ends with UNAVAILABLE when the server stops or loses the lead: resume with the last token.
     """
     WaitTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.WaitTasksRequest, _task_service_pb2.WaitTasksResponse]
     """Blocks until all (or any) of the tasks are terminal, or until the timeout; then answers what it knows.
-    Safe to retry. NOT_FOUND for an unknown id.
+    Safe to retry: nothing depends on who waits. NOT_FOUND for an unknown id, at once; UNAVAILABLE when the
+    server stops or loses the lead.
     """
     CancelTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CancelTasksRequest, _task_service_pb2.CancelTasksResponse]
     """Cancels the matching tasks. Answers when the cancellation is committed, not when processes ended: watch
-    for that. A cancelled task gets no new attempt. Idempotent; a terminal task stays as it is.
+    for that. A cancelled task gets no new attempt. Idempotent, safe to retry; a terminal task stays as it is.
+    INVALID_ARGUMENT for an empty filter or one with faults. Ids that are unknown match nothing.
     """
     RetryTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RetryTaskRequest, _task_service_pb2.RetryTaskResponse]
-    """Submits a copy of a terminal task, with retry_of. FAILED_PRECONDITION when it is not terminal. Idempotent
-    by request id.
+    """Submits a copy of a terminal task, with retry_of. Answers when it is durable. Idempotent by request id:
+    safe to retry with one. FAILED_PRECONDITION when the task is not terminal, NOT_FOUND when it is unknown,
+    ALREADY_EXISTS when the request id made another task.
     """
     ReleaseTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ReleaseTasksRequest, _task_service_pb2.ReleaseTasksResponse]
-    """Lets quarantined tasks run again: QUARANTINED to PENDING, with fresh loss budgets. Idempotent."""
+    """Lets quarantined tasks run again: QUARANTINED to PENDING, with fresh loss budgets. Answers when that is
+    committed. Idempotent, safe to retry. INVALID_ARGUMENT for an empty filter or one with faults.
+    """
     ExplainTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ExplainTaskRequest, _task_service_pb2.ExplainTaskResponse]
-    """Why a task stands where it stands, and what would change that."""
+    """Why a task stands where it stands, and what would change that. Does not block. Safe to retry. NOT_FOUND;
+    INVALID_ARGUMENT for a prefix of several.
+    """
     GetTaskHistory: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskHistoryRequest, _task_service_pb2.GetTaskHistoryResponse]
-    """Every attempt that the task's record still holds (the newest 20), oldest first."""
+    """Every attempt that the task's record still holds (the newest 20), oldest first. Does not block. Safe to
+    retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
+    """
 
 @_typing.type_check_only
 class TaskServiceAsyncStub(TaskServiceStub):
@@ -90,35 +106,51 @@ class TaskServiceAsyncStub(TaskServiceStub):
     RESOURCE_EXHAUSTED when the store is near its quota.
     """
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]  # type: ignore[assignment]
-    """One task by id or unique prefix. NOT_FOUND; INVALID_ARGUMENT for a prefix of several."""
+    """One task by id or unique prefix. Does not block. Safe to retry. NOT_FOUND for an id that is unknown or no
+    longer kept; INVALID_ARGUMENT for a prefix of several.
+    """
     ListTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]  # type: ignore[assignment]
-    """Tasks in the order of their submission, newest first, in pages. A page token is valid on any replica."""
+    """Tasks in the order of their submission, newest first, in pages. A page token is valid on any replica. Does
+    not block. Safe to retry. INVALID_ARGUMENT for a filter with faults or a token that is none.
+    """
     CountTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CountTasksRequest, _task_service_pb2.CountTasksResponse]  # type: ignore[assignment]
-    """How many tasks stand in each state."""
+    """How many tasks stand in each state. Does not block. Safe to retry. INVALID_ARGUMENT for a filter with
+    faults.
+    """
     WatchTasks: _aio.UnaryStreamMultiCallable[_task_service_pb2.WatchTasksRequest, _task_service_pb2.WatchTasksResponse]  # type: ignore[assignment]
-    """The current state of the matching tasks, then their changes for as long as the call lives. Levels, not
+    """The current state of the matching tasks, then their changes for as long as the call lives: the stream never
+    ends by itself. Safe to retry. INVALID_ARGUMENT for a filter or a token with faults. Levels, not
     edges: a reader that falls behind gets the newest state of a task once. Every message has a resume token;
     OUT_OF_RANGE when the token is older than what the server remembers: start again without one. The stream
     ends with UNAVAILABLE when the server stops or loses the lead: resume with the last token.
     """
     WaitTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.WaitTasksRequest, _task_service_pb2.WaitTasksResponse]  # type: ignore[assignment]
     """Blocks until all (or any) of the tasks are terminal, or until the timeout; then answers what it knows.
-    Safe to retry. NOT_FOUND for an unknown id.
+    Safe to retry: nothing depends on who waits. NOT_FOUND for an unknown id, at once; UNAVAILABLE when the
+    server stops or loses the lead.
     """
     CancelTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CancelTasksRequest, _task_service_pb2.CancelTasksResponse]  # type: ignore[assignment]
     """Cancels the matching tasks. Answers when the cancellation is committed, not when processes ended: watch
-    for that. A cancelled task gets no new attempt. Idempotent; a terminal task stays as it is.
+    for that. A cancelled task gets no new attempt. Idempotent, safe to retry; a terminal task stays as it is.
+    INVALID_ARGUMENT for an empty filter or one with faults. Ids that are unknown match nothing.
     """
     RetryTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RetryTaskRequest, _task_service_pb2.RetryTaskResponse]  # type: ignore[assignment]
-    """Submits a copy of a terminal task, with retry_of. FAILED_PRECONDITION when it is not terminal. Idempotent
-    by request id.
+    """Submits a copy of a terminal task, with retry_of. Answers when it is durable. Idempotent by request id:
+    safe to retry with one. FAILED_PRECONDITION when the task is not terminal, NOT_FOUND when it is unknown,
+    ALREADY_EXISTS when the request id made another task.
     """
     ReleaseTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ReleaseTasksRequest, _task_service_pb2.ReleaseTasksResponse]  # type: ignore[assignment]
-    """Lets quarantined tasks run again: QUARANTINED to PENDING, with fresh loss budgets. Idempotent."""
+    """Lets quarantined tasks run again: QUARANTINED to PENDING, with fresh loss budgets. Answers when that is
+    committed. Idempotent, safe to retry. INVALID_ARGUMENT for an empty filter or one with faults.
+    """
     ExplainTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ExplainTaskRequest, _task_service_pb2.ExplainTaskResponse]  # type: ignore[assignment]
-    """Why a task stands where it stands, and what would change that."""
+    """Why a task stands where it stands, and what would change that. Does not block. Safe to retry. NOT_FOUND;
+    INVALID_ARGUMENT for a prefix of several.
+    """
     GetTaskHistory: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskHistoryRequest, _task_service_pb2.GetTaskHistoryResponse]  # type: ignore[assignment]
-    """Every attempt that the task's record still holds (the newest 20), oldest first."""
+    """Every attempt that the task's record still holds (the newest 20), oldest first. Does not block. Safe to
+    retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
+    """
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     """Submit, watch, wait for, explain and cancel tasks.
@@ -145,7 +177,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.GetTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.GetTaskResponse, _abc.Awaitable[_task_service_pb2.GetTaskResponse]]:
-        """One task by id or unique prefix. NOT_FOUND; INVALID_ARGUMENT for a prefix of several."""
+        """One task by id or unique prefix. Does not block. Safe to retry. NOT_FOUND for an id that is unknown or no
+        longer kept; INVALID_ARGUMENT for a prefix of several.
+        """
 
     @_abc_1.abstractmethod
     def ListTasks(
@@ -153,7 +187,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.ListTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.ListTasksResponse, _abc.Awaitable[_task_service_pb2.ListTasksResponse]]:
-        """Tasks in the order of their submission, newest first, in pages. A page token is valid on any replica."""
+        """Tasks in the order of their submission, newest first, in pages. A page token is valid on any replica. Does
+        not block. Safe to retry. INVALID_ARGUMENT for a filter with faults or a token that is none.
+        """
 
     @_abc_1.abstractmethod
     def CountTasks(
@@ -161,7 +197,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.CountTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.CountTasksResponse, _abc.Awaitable[_task_service_pb2.CountTasksResponse]]:
-        """How many tasks stand in each state."""
+        """How many tasks stand in each state. Does not block. Safe to retry. INVALID_ARGUMENT for a filter with
+        faults.
+        """
 
     @_abc_1.abstractmethod
     def WatchTasks(
@@ -169,7 +207,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.WatchTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_task_service_pb2.WatchTasksResponse], _abc.AsyncIterator[_task_service_pb2.WatchTasksResponse]]:
-        """The current state of the matching tasks, then their changes for as long as the call lives. Levels, not
+        """The current state of the matching tasks, then their changes for as long as the call lives: the stream never
+        ends by itself. Safe to retry. INVALID_ARGUMENT for a filter or a token with faults. Levels, not
         edges: a reader that falls behind gets the newest state of a task once. Every message has a resume token;
         OUT_OF_RANGE when the token is older than what the server remembers: start again without one. The stream
         ends with UNAVAILABLE when the server stops or loses the lead: resume with the last token.
@@ -182,7 +221,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.WaitTasksResponse, _abc.Awaitable[_task_service_pb2.WaitTasksResponse]]:
         """Blocks until all (or any) of the tasks are terminal, or until the timeout; then answers what it knows.
-        Safe to retry. NOT_FOUND for an unknown id.
+        Safe to retry: nothing depends on who waits. NOT_FOUND for an unknown id, at once; UNAVAILABLE when the
+        server stops or loses the lead.
         """
 
     @_abc_1.abstractmethod
@@ -192,7 +232,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.CancelTasksResponse, _abc.Awaitable[_task_service_pb2.CancelTasksResponse]]:
         """Cancels the matching tasks. Answers when the cancellation is committed, not when processes ended: watch
-        for that. A cancelled task gets no new attempt. Idempotent; a terminal task stays as it is.
+        for that. A cancelled task gets no new attempt. Idempotent, safe to retry; a terminal task stays as it is.
+        INVALID_ARGUMENT for an empty filter or one with faults. Ids that are unknown match nothing.
         """
 
     @_abc_1.abstractmethod
@@ -201,8 +242,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.RetryTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.RetryTaskResponse, _abc.Awaitable[_task_service_pb2.RetryTaskResponse]]:
-        """Submits a copy of a terminal task, with retry_of. FAILED_PRECONDITION when it is not terminal. Idempotent
-        by request id.
+        """Submits a copy of a terminal task, with retry_of. Answers when it is durable. Idempotent by request id:
+        safe to retry with one. FAILED_PRECONDITION when the task is not terminal, NOT_FOUND when it is unknown,
+        ALREADY_EXISTS when the request id made another task.
         """
 
     @_abc_1.abstractmethod
@@ -211,7 +253,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.ReleaseTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.ReleaseTasksResponse, _abc.Awaitable[_task_service_pb2.ReleaseTasksResponse]]:
-        """Lets quarantined tasks run again: QUARANTINED to PENDING, with fresh loss budgets. Idempotent."""
+        """Lets quarantined tasks run again: QUARANTINED to PENDING, with fresh loss budgets. Answers when that is
+        committed. Idempotent, safe to retry. INVALID_ARGUMENT for an empty filter or one with faults.
+        """
 
     @_abc_1.abstractmethod
     def ExplainTask(
@@ -219,7 +263,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.ExplainTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.ExplainTaskResponse, _abc.Awaitable[_task_service_pb2.ExplainTaskResponse]]:
-        """Why a task stands where it stands, and what would change that."""
+        """Why a task stands where it stands, and what would change that. Does not block. Safe to retry. NOT_FOUND;
+        INVALID_ARGUMENT for a prefix of several.
+        """
 
     @_abc_1.abstractmethod
     def GetTaskHistory(
@@ -227,6 +273,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.GetTaskHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.GetTaskHistoryResponse, _abc.Awaitable[_task_service_pb2.GetTaskHistoryResponse]]:
-        """Every attempt that the task's record still holds (the newest 20), oldest first."""
+        """Every attempt that the task's record still holds (the newest 20), oldest first. Does not block. Safe to
+        retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
+        """
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

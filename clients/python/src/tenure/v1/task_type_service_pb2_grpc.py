@@ -64,28 +64,29 @@ class TaskTypeServiceServicer:
     """
 
     def RegisterTaskType(self, request, context):
-        """Registers a version of a type.
+        """Registers a version of a type. Answers UNIMPLEMENTED until types can be registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTaskTypes(self, request, context):
-        """The known types.
+        """The known types, answered by every replica itself. Does not block. Safe to retry; only a server that stops
+        answers UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTaskType(self, request, context):
-        """One type with its versions. NOT_FOUND.
+        """One type with its versions, answered by every replica itself. Does not block. Safe to retry. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeprecateTaskType(self, request, context):
-        """Marks a version as not to be used any more.
+        """Marks a version as not to be used any more. Answers UNIMPLEMENTED until types can be registered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

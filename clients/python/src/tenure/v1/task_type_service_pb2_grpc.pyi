@@ -36,13 +36,15 @@ class TaskTypeServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TaskTypeServiceAsyncStub: ...
     RegisterTaskType: _grpc.UnaryUnaryMultiCallable[_task_type_service_pb2.RegisterTaskTypeRequest, _task_type_service_pb2.RegisterTaskTypeResponse]
-    """Registers a version of a type."""
+    """Registers a version of a type. Answers UNIMPLEMENTED until types can be registered."""
     ListTaskTypes: _grpc.UnaryUnaryMultiCallable[_task_type_service_pb2.ListTaskTypesRequest, _task_type_service_pb2.ListTaskTypesResponse]
-    """The known types."""
+    """The known types, answered by every replica itself. Does not block. Safe to retry; only a server that stops
+    answers UNAVAILABLE.
+    """
     GetTaskType: _grpc.UnaryUnaryMultiCallable[_task_type_service_pb2.GetTaskTypeRequest, _task_type_service_pb2.GetTaskTypeResponse]
-    """One type with its versions. NOT_FOUND."""
+    """One type with its versions, answered by every replica itself. Does not block. Safe to retry. NOT_FOUND."""
     DeprecateTaskType: _grpc.UnaryUnaryMultiCallable[_task_type_service_pb2.DeprecateTaskTypeRequest, _task_type_service_pb2.DeprecateTaskTypeResponse]
-    """Marks a version as not to be used any more."""
+    """Marks a version as not to be used any more. Answers UNIMPLEMENTED until types can be registered."""
 
 @_typing.type_check_only
 class TaskTypeServiceAsyncStub(TaskTypeServiceStub):
@@ -52,13 +54,15 @@ class TaskTypeServiceAsyncStub(TaskTypeServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterTaskType: _aio.UnaryUnaryMultiCallable[_task_type_service_pb2.RegisterTaskTypeRequest, _task_type_service_pb2.RegisterTaskTypeResponse]  # type: ignore[assignment]
-    """Registers a version of a type."""
+    """Registers a version of a type. Answers UNIMPLEMENTED until types can be registered."""
     ListTaskTypes: _aio.UnaryUnaryMultiCallable[_task_type_service_pb2.ListTaskTypesRequest, _task_type_service_pb2.ListTaskTypesResponse]  # type: ignore[assignment]
-    """The known types."""
+    """The known types, answered by every replica itself. Does not block. Safe to retry; only a server that stops
+    answers UNAVAILABLE.
+    """
     GetTaskType: _aio.UnaryUnaryMultiCallable[_task_type_service_pb2.GetTaskTypeRequest, _task_type_service_pb2.GetTaskTypeResponse]  # type: ignore[assignment]
-    """One type with its versions. NOT_FOUND."""
+    """One type with its versions, answered by every replica itself. Does not block. Safe to retry. NOT_FOUND."""
     DeprecateTaskType: _aio.UnaryUnaryMultiCallable[_task_type_service_pb2.DeprecateTaskTypeRequest, _task_type_service_pb2.DeprecateTaskTypeResponse]  # type: ignore[assignment]
-    """Marks a version as not to be used any more."""
+    """Marks a version as not to be used any more. Answers UNIMPLEMENTED until types can be registered."""
 
 class TaskTypeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Register, list, describe and deprecate task types. Registration answers UNIMPLEMENTED until it exists; the
@@ -71,7 +75,7 @@ class TaskTypeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_type_service_pb2.RegisterTaskTypeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_type_service_pb2.RegisterTaskTypeResponse, _abc.Awaitable[_task_type_service_pb2.RegisterTaskTypeResponse]]:
-        """Registers a version of a type."""
+        """Registers a version of a type. Answers UNIMPLEMENTED until types can be registered."""
 
     @_abc_1.abstractmethod
     def ListTaskTypes(
@@ -79,7 +83,9 @@ class TaskTypeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_type_service_pb2.ListTaskTypesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_type_service_pb2.ListTaskTypesResponse, _abc.Awaitable[_task_type_service_pb2.ListTaskTypesResponse]]:
-        """The known types."""
+        """The known types, answered by every replica itself. Does not block. Safe to retry; only a server that stops
+        answers UNAVAILABLE.
+        """
 
     @_abc_1.abstractmethod
     def GetTaskType(
@@ -87,7 +93,7 @@ class TaskTypeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_type_service_pb2.GetTaskTypeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_type_service_pb2.GetTaskTypeResponse, _abc.Awaitable[_task_type_service_pb2.GetTaskTypeResponse]]:
-        """One type with its versions. NOT_FOUND."""
+        """One type with its versions, answered by every replica itself. Does not block. Safe to retry. NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def DeprecateTaskType(
@@ -95,6 +101,6 @@ class TaskTypeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_type_service_pb2.DeprecateTaskTypeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_type_service_pb2.DeprecateTaskTypeResponse, _abc.Awaitable[_task_type_service_pb2.DeprecateTaskTypeResponse]]:
-        """Marks a version as not to be used any more."""
+        """Marks a version as not to be used any more. Answers UNIMPLEMENTED until types can be registered."""
 
 def add_TaskTypeServiceServicer_to_server(servicer: TaskTypeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -77,29 +77,29 @@ class WorkerAdminServiceServicer:
     """
 
     def ListWorkers(self, request, context):
-        """Workers that match, by name.
+        """Workers that match, by name. Does not block. Safe to retry. INVALID_ARGUMENT for a filter with faults.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetWorker(self, request, context):
-        """One worker. NOT_FOUND.
+        """One worker, and the fences of what it holds. Does not block. Safe to retry. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CordonWorkers(self, request, context):
-        """Stops assigning to workers; what runs there runs on. Committed before the answer. Idempotent. NOT_FOUND
-        names every unknown worker and changes nothing.
+        """Stops assigning to workers; what runs there runs on. Committed before the answer. Idempotent, safe to retry.
+        NOT_FOUND names every unknown worker and changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UncordonWorkers(self, request, context):
-        """Ends a cordon. Idempotent. NOT_FOUND as for CordonWorkers.
+        """Ends a cordon. Committed before the answer. Idempotent, safe to retry. NOT_FOUND as for CordonWorkers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

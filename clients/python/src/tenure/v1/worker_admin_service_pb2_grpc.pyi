@@ -34,15 +34,15 @@ class WorkerAdminServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WorkerAdminServiceAsyncStub: ...
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_worker_admin_service_pb2.ListWorkersRequest, _worker_admin_service_pb2.ListWorkersResponse]
-    """Workers that match, by name."""
+    """Workers that match, by name. Does not block. Safe to retry. INVALID_ARGUMENT for a filter with faults."""
     GetWorker: _grpc.UnaryUnaryMultiCallable[_worker_admin_service_pb2.GetWorkerRequest, _worker_admin_service_pb2.GetWorkerResponse]
-    """One worker. NOT_FOUND."""
+    """One worker, and the fences of what it holds. Does not block. Safe to retry. NOT_FOUND."""
     CordonWorkers: _grpc.UnaryUnaryMultiCallable[_worker_admin_service_pb2.CordonWorkersRequest, _worker_admin_service_pb2.CordonWorkersResponse]
-    """Stops assigning to workers; what runs there runs on. Committed before the answer. Idempotent. NOT_FOUND
-    names every unknown worker and changes nothing.
+    """Stops assigning to workers; what runs there runs on. Committed before the answer. Idempotent, safe to retry.
+    NOT_FOUND names every unknown worker and changes nothing.
     """
     UncordonWorkers: _grpc.UnaryUnaryMultiCallable[_worker_admin_service_pb2.UncordonWorkersRequest, _worker_admin_service_pb2.UncordonWorkersResponse]
-    """Ends a cordon. Idempotent. NOT_FOUND as for CordonWorkers."""
+    """Ends a cordon. Committed before the answer. Idempotent, safe to retry. NOT_FOUND as for CordonWorkers."""
     DrainWorkers: _grpc.UnaryStreamMultiCallable[_worker_admin_service_pb2.DrainWorkersRequest, _worker_admin_service_pb2.DrainWorkersResponse]
     """Empties workers: nothing new is assigned, and what still runs at the deadline is stopped and requeued. The
     drain is committed state; the stream is only a view of it and may be left and joined again. Answers
@@ -61,15 +61,15 @@ class WorkerAdminServiceAsyncStub(WorkerAdminServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListWorkers: _aio.UnaryUnaryMultiCallable[_worker_admin_service_pb2.ListWorkersRequest, _worker_admin_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
-    """Workers that match, by name."""
+    """Workers that match, by name. Does not block. Safe to retry. INVALID_ARGUMENT for a filter with faults."""
     GetWorker: _aio.UnaryUnaryMultiCallable[_worker_admin_service_pb2.GetWorkerRequest, _worker_admin_service_pb2.GetWorkerResponse]  # type: ignore[assignment]
-    """One worker. NOT_FOUND."""
+    """One worker, and the fences of what it holds. Does not block. Safe to retry. NOT_FOUND."""
     CordonWorkers: _aio.UnaryUnaryMultiCallable[_worker_admin_service_pb2.CordonWorkersRequest, _worker_admin_service_pb2.CordonWorkersResponse]  # type: ignore[assignment]
-    """Stops assigning to workers; what runs there runs on. Committed before the answer. Idempotent. NOT_FOUND
-    names every unknown worker and changes nothing.
+    """Stops assigning to workers; what runs there runs on. Committed before the answer. Idempotent, safe to retry.
+    NOT_FOUND names every unknown worker and changes nothing.
     """
     UncordonWorkers: _aio.UnaryUnaryMultiCallable[_worker_admin_service_pb2.UncordonWorkersRequest, _worker_admin_service_pb2.UncordonWorkersResponse]  # type: ignore[assignment]
-    """Ends a cordon. Idempotent. NOT_FOUND as for CordonWorkers."""
+    """Ends a cordon. Committed before the answer. Idempotent, safe to retry. NOT_FOUND as for CordonWorkers."""
     DrainWorkers: _aio.UnaryStreamMultiCallable[_worker_admin_service_pb2.DrainWorkersRequest, _worker_admin_service_pb2.DrainWorkersResponse]  # type: ignore[assignment]
     """Empties workers: nothing new is assigned, and what still runs at the deadline is stopped and requeued. The
     drain is committed state; the stream is only a view of it and may be left and joined again. Answers
@@ -91,7 +91,7 @@ class WorkerAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_admin_service_pb2.ListWorkersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_admin_service_pb2.ListWorkersResponse, _abc.Awaitable[_worker_admin_service_pb2.ListWorkersResponse]]:
-        """Workers that match, by name."""
+        """Workers that match, by name. Does not block. Safe to retry. INVALID_ARGUMENT for a filter with faults."""
 
     @_abc_1.abstractmethod
     def GetWorker(
@@ -99,7 +99,7 @@ class WorkerAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_admin_service_pb2.GetWorkerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_admin_service_pb2.GetWorkerResponse, _abc.Awaitable[_worker_admin_service_pb2.GetWorkerResponse]]:
-        """One worker. NOT_FOUND."""
+        """One worker, and the fences of what it holds. Does not block. Safe to retry. NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def CordonWorkers(
@@ -107,8 +107,8 @@ class WorkerAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_admin_service_pb2.CordonWorkersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_admin_service_pb2.CordonWorkersResponse, _abc.Awaitable[_worker_admin_service_pb2.CordonWorkersResponse]]:
-        """Stops assigning to workers; what runs there runs on. Committed before the answer. Idempotent. NOT_FOUND
-        names every unknown worker and changes nothing.
+        """Stops assigning to workers; what runs there runs on. Committed before the answer. Idempotent, safe to retry.
+        NOT_FOUND names every unknown worker and changes nothing.
         """
 
     @_abc_1.abstractmethod
@@ -117,7 +117,7 @@ class WorkerAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_admin_service_pb2.UncordonWorkersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_admin_service_pb2.UncordonWorkersResponse, _abc.Awaitable[_worker_admin_service_pb2.UncordonWorkersResponse]]:
-        """Ends a cordon. Idempotent. NOT_FOUND as for CordonWorkers."""
+        """Ends a cordon. Committed before the answer. Idempotent, safe to retry. NOT_FOUND as for CordonWorkers."""
 
     @_abc_1.abstractmethod
     def DrainWorkers(

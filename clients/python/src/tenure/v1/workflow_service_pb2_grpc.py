@@ -52,14 +52,14 @@ class WorkflowServiceServicer:
     """
 
     def StartWorkflow(self, request, context):
-        """Starts a run of a definition.
+        """Starts a run of a definition. Answers UNIMPLEMENTED until workflows exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetWorkflowRun(self, request, context):
-        """One run.
+        """One run. Answers UNIMPLEMENTED until workflows exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,9 +34,9 @@ class WorkflowServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WorkflowServiceAsyncStub: ...
     StartWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.StartWorkflowRequest, _workflow_service_pb2.StartWorkflowResponse]
-    """Starts a run of a definition."""
+    """Starts a run of a definition. Answers UNIMPLEMENTED until workflows exist."""
     GetWorkflowRun: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.GetWorkflowRunRequest, _workflow_service_pb2.GetWorkflowRunResponse]
-    """One run."""
+    """One run. Answers UNIMPLEMENTED until workflows exist."""
 
 @_typing.type_check_only
 class WorkflowServiceAsyncStub(WorkflowServiceStub):
@@ -44,9 +44,9 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.StartWorkflowRequest, _workflow_service_pb2.StartWorkflowResponse]  # type: ignore[assignment]
-    """Starts a run of a definition."""
+    """Starts a run of a definition. Answers UNIMPLEMENTED until workflows exist."""
     GetWorkflowRun: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.GetWorkflowRunRequest, _workflow_service_pb2.GetWorkflowRunResponse]  # type: ignore[assignment]
-    """One run."""
+    """One run. Answers UNIMPLEMENTED until workflows exist."""
 
 class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
     """Run graphs of tasks. Every RPC answers UNIMPLEMENTED until workflows exist."""
@@ -57,7 +57,7 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workflow_service_pb2.StartWorkflowRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workflow_service_pb2.StartWorkflowResponse, _abc.Awaitable[_workflow_service_pb2.StartWorkflowResponse]]:
-        """Starts a run of a definition."""
+        """Starts a run of a definition. Answers UNIMPLEMENTED until workflows exist."""
 
     @_abc_1.abstractmethod
     def GetWorkflowRun(
@@ -65,6 +65,6 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workflow_service_pb2.GetWorkflowRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workflow_service_pb2.GetWorkflowRunResponse, _abc.Awaitable[_workflow_service_pb2.GetWorkflowRunResponse]]:
-        """One run."""
+        """One run. Answers UNIMPLEMENTED until workflows exist."""
 
 def add_WorkflowServiceServicer_to_server(servicer: WorkflowServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -50,7 +50,10 @@ class LogIngestServiceServicer:
         """Takes the frames of many attempts of one worker. A chunk without frames asks where an attempt stands; the
         agent begins with that after every connect. The relay takes exactly the next frame of an attempt, drops
         what it has already, and answers anything else with an ack that says where it stands: go on from there. An
-        ack is sent after fsync. Attempts are never refused for being lost or superseded.
+        ack is sent after fsync. Attempts are never refused for being lost or superseded. The stream ends when the
+        agent ends it; with UNAVAILABLE when the relay stops, with INVALID_ARGUMENT after a malformed fence, with
+        PERMISSION_DENIED when the certificate names another worker. Safe to retry: what is on disk is not taken
+        twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,7 +130,7 @@ class LogStateServiceServicer:
 
     def ReportLogState(self, request, context):
         """Says of attempts that their output reached its end, or that it has gaps. Idempotent; an attempt whose state
-        is known already keeps it. Safe to retry.
+        is known already keeps it. Answers when that is committed. Safe to retry. UNAVAILABLE without a leader.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

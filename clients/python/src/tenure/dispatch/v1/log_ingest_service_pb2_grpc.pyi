@@ -37,7 +37,10 @@ class LogIngestServiceStub:
     """Takes the frames of many attempts of one worker. A chunk without frames asks where an attempt stands; the
     agent begins with that after every connect. The relay takes exactly the next frame of an attempt, drops
     what it has already, and answers anything else with an ack that says where it stands: go on from there. An
-    ack is sent after fsync. Attempts are never refused for being lost or superseded.
+    ack is sent after fsync. Attempts are never refused for being lost or superseded. The stream ends when the
+    agent ends it; with UNAVAILABLE when the relay stops, with INVALID_ARGUMENT after a malformed fence, with
+    PERMISSION_DENIED when the certificate names another worker. Safe to retry: what is on disk is not taken
+    twice.
     """
 
 @_typing.type_check_only
@@ -49,7 +52,10 @@ class LogIngestServiceAsyncStub(LogIngestServiceStub):
     """Takes the frames of many attempts of one worker. A chunk without frames asks where an attempt stands; the
     agent begins with that after every connect. The relay takes exactly the next frame of an attempt, drops
     what it has already, and answers anything else with an ack that says where it stands: go on from there. An
-    ack is sent after fsync. Attempts are never refused for being lost or superseded.
+    ack is sent after fsync. Attempts are never refused for being lost or superseded. The stream ends when the
+    agent ends it; with UNAVAILABLE when the relay stops, with INVALID_ARGUMENT after a malformed fence, with
+    PERMISSION_DENIED when the certificate names another worker. Safe to retry: what is on disk is not taken
+    twice.
     """
 
 class LogIngestServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -64,7 +70,10 @@ class LogIngestServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes the frames of many attempts of one worker. A chunk without frames asks where an attempt stands; the
         agent begins with that after every connect. The relay takes exactly the next frame of an attempt, drops
         what it has already, and answers anything else with an ack that says where it stands: go on from there. An
-        ack is sent after fsync. Attempts are never refused for being lost or superseded.
+        ack is sent after fsync. Attempts are never refused for being lost or superseded. The stream ends when the
+        agent ends it; with UNAVAILABLE when the relay stops, with INVALID_ARGUMENT after a malformed fence, with
+        PERMISSION_DENIED when the certificate names another worker. Safe to retry: what is on disk is not taken
+        twice.
         """
 
 def add_LogIngestServiceServicer_to_server(servicer: LogIngestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
@@ -78,7 +87,7 @@ class LogStateServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LogStateServiceAsyncStub: ...
     ReportLogState: _grpc.UnaryUnaryMultiCallable[_log_ingest_service_pb2.ReportLogStateRequest, _log_ingest_service_pb2.ReportLogStateResponse]
     """Says of attempts that their output reached its end, or that it has gaps. Idempotent; an attempt whose state
-    is known already keeps it. Safe to retry.
+    is known already keeps it. Answers when that is committed. Safe to retry. UNAVAILABLE without a leader.
     """
 
 @_typing.type_check_only
@@ -88,7 +97,7 @@ class LogStateServiceAsyncStub(LogStateServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ReportLogState: _aio.UnaryUnaryMultiCallable[_log_ingest_service_pb2.ReportLogStateRequest, _log_ingest_service_pb2.ReportLogStateResponse]  # type: ignore[assignment]
     """Says of attempts that their output reached its end, or that it has gaps. Idempotent; an attempt whose state
-    is known already keeps it. Safe to retry.
+    is known already keeps it. Answers when that is committed. Safe to retry. UNAVAILABLE without a leader.
     """
 
 class LogStateServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -101,7 +110,7 @@ class LogStateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_log_ingest_service_pb2.ReportLogStateResponse, _abc.Awaitable[_log_ingest_service_pb2.ReportLogStateResponse]]:
         """Says of attempts that their output reached its end, or that it has gaps. Idempotent; an attempt whose state
-        is known already keeps it. Safe to retry.
+        is known already keeps it. Answers when that is committed. Safe to retry. UNAVAILABLE without a leader.
         """
 
 def add_LogStateServiceServicer_to_server(servicer: LogStateServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -55,8 +55,10 @@ class WorkerSessionServiceServicer:
         """The conversation of one agent with the leader. The agent says Hello first and once; the leader answers
         Welcome, Redirect (it does not lead) or Refusal, after the registration is committed. Then Commands and
         Reports flow. Commands are numbered per stream from 1; every Report names the last one processed. When the
-        stream ends, for whatever reason, the agent says Hello again on a new one with a higher connect counter;
-        nothing is sent twice by itself: the Hello decides what is still to be done.
+        stream ends, for whatever reason, the agent says Hello again on a new one with a higher connect counter: safe
+        to retry, since nothing is sent twice by itself and the Hello decides what is still to be done.
+        INVALID_ARGUMENT for a stream that does not begin with a Hello; UNAVAILABLE when the server stops, loses the
+        lead, or when another Hello took the session over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -66,6 +68,7 @@ class WorkerSessionServiceServicer:
         """Renews the worker's lease through any replica: the lease is kept alive first, then a linearizable read
         proves that the worker's session still holds. The agent counts its deadline from before the send. Safe to
         retry. FAILED_PRECONDITION with reason SESSION_LOST: say Hello again. UNAVAILABLE: try another replica.
+        PERMISSION_DENIED when the certificate names another worker.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
