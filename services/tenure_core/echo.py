@@ -117,7 +117,8 @@ def _lines(script: str) -> Iterator[tuple[int, str]]:
 
 def _statement(line: str) -> Statement:
     begin = len(line) - len(line.lstrip())
-    word, _, rest = line[begin:].partition(" ")
+    word = line.split(maxsplit=1)[0]
+    rest = line[begin + len(word) + 1 :]
     at = begin + len(word) + 1
     match word:
         case "ECHO":

@@ -30,6 +30,11 @@ def test_a_script_becomes_statements_in_order() -> None:
     )
 
 
+def test_a_tab_separates_as_a_space_does() -> None:
+    assert parse("\tECHO\ttwo\twords\nSLEEP\t1") == (Echo("two\twords"), Sleep(1.0))
+    assert parse("ECHO") == (Echo(""),)
+
+
 def test_every_fault_is_named_with_line_and_column() -> None:
     with pytest.raises(EchoSyntaxError) as caught:
         parse("ECHO fine\n  SHOUT hey\nSLEEP soon\nSLEEP -1\nRETURN 256\nLOG loud hey\n")

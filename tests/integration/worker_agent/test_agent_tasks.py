@@ -4,7 +4,11 @@ import signal
 import sys
 from functools import partial
 
+import pytest
+
 import tenure
+from tenure.errors import InvalidArgument
+from tenure.v1.log_service_pb2 import LogChannel
 from tenure.v1.task_pb2 import AttemptOutcome, Task, TaskState
 from tests.integration.worker_agent.conftest import Fleets
 from tests.integration.worker_agent.nodes import submit, until_running
@@ -49,6 +53,38 @@ async def test_how_processes_end_is_told(a_fleet: Fleets) -> None:
         assert "0.3 s" in reasons[7]
         assert all(task.attempt.number == 1 for task in tasks)
         assert await output(client, tasks[8]) == "one\nWARNING two"
+
+
+async def test_every_statement_of_an_echo_script_does_what_it_says(a_fleet: Fleets) -> None:
+    script = """
+# what comes is written as it is
+ECHO größe  <b>two spaces</b>
+LOG warning careful
+  SLEEP 0.4
+ECHO later
+RETURN 7
+ECHO never
+"""
+    async with a_fleet() as (_, client):
+        returned = await client.run(tenure.echo(script), timeout=30)
+        assert (returned.state, returned.attempt.exit_code) == (TaskState.TASK_STATE_FAILED, 7)
+        written = [entry async for entry in client.follow_lines(returned.id)]
+        assert [(LogChannel.Name(entry.channel), entry.text.decode()) for entry in written] == [
+            ("LOG_CHANNEL_STDOUT", "größe  <b>two spaces</b>"),
+            ("LOG_CHANNEL_STDERR", "WARNING careful"),
+            ("LOG_CHANNEL_STDOUT", "later"),
+        ]
+        slept = written[2].time_unix_nanos - written[1].time_unix_nanos
+        assert slept >= 0.35e9
+        raised = await client.run(tenure.echo("RAISE out of luck\nECHO never"), timeout=30)
+        assert (raised.state, raised.attempt.exit_code) == (TaskState.TASK_STATE_FAILED, 1)
+        assert await output(client, raised) == "out of luck"
+        with pytest.raises(InvalidArgument) as refused:
+            await client.submit(tenure.echo("ECHO fine\n  SHOUT\nLOG loud hey"))
+        assert [violation.description for violation in refused.value.violations] == [
+            "line 2, column 3: 'SHOUT' is no statement; there are ECHO, LOG, SLEEP, RETURN and RAISE",
+            "line 3, column 5: 'loud' is no level; there are debug, info, warning, error",
+        ]
 
 
 async def test_a_process_knows_who_it_is_and_gets_its_input(a_fleet: Fleets) -> None:
