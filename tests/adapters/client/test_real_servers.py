@@ -10,6 +10,7 @@ import pytest
 import tenure
 from tenure.local.fleet import Fleet
 from tenure.v1.task_pb2 import TASK_STATE_PENDING
+from tests.adapters.etcd.proxies import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,6 +44,30 @@ async def test_every_acknowledged_submission_is_there_once_whoever_is_killed(fle
         assert len(set(acknowledged)) == len(acknowledged)
         assert await client.count() == {TASK_STATE_PENDING: len(acknowledged) + 3}
         assert {task.id async for task in client.list()} >= set(acknowledged)
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["submit", "submit_many"])
+async def test_an_answer_that_is_lost_after_the_commit_makes_no_second_task(fleet: Fleet, many: bool) -> None:
+    """The request is committed, then the connection breaks: the client cannot know, and asks again."""
+    spec = tenure.noop(name="only-once")
+
+    async with tenure.Client(fleet.address) as direct, Proxy(fleet.address.split(",")[0]) as proxy:
+
+        async def stored() -> bool:
+            return await direct.count() == {TASK_STATE_PENDING: 1}
+
+        async with tenure.Client(proxy.endpoint) as client:
+            await client.server_info()
+            proxy.cut_answers(b"only-once", stored)
+            if many:
+                (result,) = await client.submit_many([spec])
+                assert (result.error, result.created) == (None, False)
+                task_id = result.task_id
+            else:
+                task_id = await client.submit(spec)
+            assert client.calls_made >= 3, "the submission was sent twice"
+        assert proxy.triggered == 1
+        assert [task.id async for task in direct.list()] == [task_id]
 
 
 async def test_a_watch_goes_on_at_another_replica(fleet: Fleet) -> None:

@@ -64,18 +64,19 @@ class Client:
 
     Args:
         address: "host:port" of a scheduler, or several with commas; any replica answers, and one that fails
-        is
-            replaced by the next. None: `TENURE_ADDRESS`, the context file, or 127.0.0.1:7420
+            is replaced by the next. None: `TENURE_ADDRESS`, the context file, or 127.0.0.1:7420
             (`tenure.contexts`).
         tls: certificate files; None: those of the context or of `TENURE_TLS_CA`, `TENURE_TLS_CERT` and
             `TENURE_TLS_KEY`, without which the connection is not encrypted.
         context: name of a context in the context file.
         patience: seconds for which a call without an answer is tried again before it raises Unavailable.
-        Every
-            call of the client is safe to repeat.
+            Every call of the client is safe to repeat.
         connect_timeout: the same before the first answer, so that a wrong address is told soon.
 
-    Every method raises a `tenure.errors.TenureError`. Ids may be shortened to a unique prefix of at least 4
+    Every method raises a `tenure.errors.TenureError`: Unavailable when no server helped for as long as the
+    patience lasts (it says why no connection came about), PermissionDenied when the certificate is not for
+    this, InvalidArgument with every fault of a request, and what its own text names. A call that is given up
+    by `asyncio.timeout` may have been carried out. Ids may be shortened to a unique prefix of at least 4
     characters. The connection opens with the first call; use `async with`, or `await close()`.
     """
 
@@ -124,8 +125,8 @@ class Client:
         Args:
             spec: the task, for example from `tenure.process`.
             request_id: makes the submission idempotent across calls and processes: the same id and spec
-            answer the
-                same task. None: the client makes one, so that its own retries never make a second task.
+                answer the same task. None: the client makes one, so that its own retries never make a second
+                task.
 
         Raises:
             InvalidArgument: `violations` names every fault of the spec.
@@ -142,7 +143,7 @@ class Client:
         """Store many tasks, in requests of at most 500 tasks and 4 MiB; one result per spec, in their order.
 
         Each request is checked as a whole: one fault refuses all of it with InvalidArgument. Earlier requests
-        stay stored; with `request_ids` of your own the call can simply be made again.
+        stay stored; with `request_ids` of your own, one per spec, the call can simply be made again.
         """
         ids: Iterable[str | None] = request_ids if request_ids is not None else iter(lambda: None, 0)
         items = [_item(spec, request_id) for spec, request_id in zip(specs, ids, strict=False)]
@@ -190,18 +191,29 @@ class Client:
             raise DeadlineExceeded(f"the tasks did not end within {timeout:g} s") from None
 
     async def run(self, spec: TaskSpec, *, timeout: float | None = None) -> Task:
-        """Submit a task and wait for its end. It is not cancelled when the wait is given up."""
+        """Submit a task and wait for its end; the task in brief view.
+
+        Raises:
+            InvalidArgument: `violations` names every fault of the spec.
+            DeadlineExceeded: it did not end within `timeout` seconds. It is not cancelled by that.
+        """
         return await self.wait(await self.submit(spec), timeout=timeout)
 
     async def get(self, task_id: str, *, view: TaskView = TASK_VIEW_FULL) -> Task:
-        """One task, with its spec unless the view is brief."""
+        """One task, with its spec unless the `view` is brief; NotFound when there is none."""
         response = await self._call(methods.GET, tasks.GetTaskRequest(task_id=task_id, view=view))
         return response.task
 
     async def list(
         self, where: TaskFilter | None = None, *, limit: int | None = None, view: TaskView = TASK_VIEW_BRIEF
     ) -> AsyncIterator[Task]:
-        """Tasks that match, newest submission first; pages are fetched as they are needed."""
+        """Tasks that match, newest submission first; pages are fetched as they are needed.
+
+        Args:
+            where: which tasks; None: all.
+            limit: how many at most; None: no limit.
+            view: how much of each; the brief view leaves out specs.
+        """
         request = tasks.ListTasksRequest(filter=where, view=view)
         left = limit
         while left is None or left > 0:
@@ -215,7 +227,7 @@ class Client:
             left = None if left is None else left - len(page.tasks)
 
     async def count(self, where: TaskFilter | None = None) -> dict[TaskState, int]:
-        """How many matching tasks stand in each state; states without tasks are left out."""
+        """How many of the tasks that match `where` stand in each state; empty states are left out."""
         response = await self._call(methods.COUNT, tasks.CountTasksRequest(filter=where))
         return {entry.state: entry.count for entry in response.counts}
 
@@ -232,6 +244,12 @@ class Client:
         Survives the loss of the server it watches: it resumes by token. When the token is too old it begins
         anew with the current state of all that match. Levels, not edges: a slow reader sees the newest state
         once.
+
+        Args:
+            where: which tasks; None: all.
+            resume_token: go on behind the message that had this token, also in another process.
+            view: how much of each.
+            changes_only: leave the current state out and begin with what changes from now on.
         """
         request = tasks.WatchTasksRequest(
             filter=where, resume_token=resume_token, view=view, changes_only=changes_only
@@ -243,7 +261,12 @@ class Client:
     ) -> Sequence[tasks.CancelTasksResult]:
         """Cancel tasks by id, or all that match a filter; returns when that is committed.
 
-        Processes end a little later; `wait` for that. Idempotent; a terminal task stays as it is.
+        Processes end a little later; `wait` for that. Idempotent; a terminal task stays as it is, and its
+        result says so. Whichever of cancel and success is committed first stands.
+
+        Args:
+            where: a filter instead of ids; an empty one is refused.
+            reason: one sentence for people, shown with the task.
         """
         found: deque[tasks.CancelTasksResult] = deque()
         for request in _cancellations(task_ids, where, reason):
@@ -255,12 +278,19 @@ class Client:
         return tuple(found)
 
     async def retry(self, task_id: str, *, request_id: str | None = None) -> str:
-        """Submit a copy of a terminal task; returns the id of the new one."""
+        """Submit a copy of a terminal task; returns the id of the new one.
+
+        Args:
+            request_id: as for `submit`: the same id answers the same copy.
+
+        Raises:
+            FailedPrecondition: the task has not ended.
+        """
         request = tasks.RetryTaskRequest(task_id=task_id, request_id=request_id or new_request_id())
         return str((await self._call(methods.RETRY, request)).task_id)
 
     async def release(self, *task_ids: str, where: TaskFilter | None = None) -> Sequence[str]:
-        """Let quarantined tasks run again; returns the ids of those that were released."""
+        """Let quarantined tasks run again, by id or by the filter `where`; returns the ids that were."""
         request = tasks.ReleaseTasksRequest(filter=where or TaskFilter(ids=task_ids))
         return list((await self._call(methods.RELEASE, request)).task_ids)
 
@@ -273,7 +303,7 @@ class Client:
         return await self._call(methods.HISTORY, tasks.GetTaskHistoryRequest(task_id=task_id))
 
     async def workers(self, where: fleet.WorkerFilter | None = None) -> Sequence[fleet.Worker]:
-        """The workers that match, by name."""
+        """The workers that match `where`, by name; None: all."""
         response = await self._call(methods.LIST_WORKERS, fleet.ListWorkersRequest(filter=where))
         return list(response.workers)
 
@@ -282,12 +312,16 @@ class Client:
         return await self._call(methods.GET_WORKER, fleet.GetWorkerRequest(name=name))
 
     async def cordon(self, *names: str, reason: str = "") -> Sequence[fleet.Worker]:
-        """Assign nothing new to these workers; what runs there runs on."""
+        """Assign nothing new to these workers; what runs there runs on. The `reason` is for people.
+
+        Raises:
+            NotFound: one of the names; nothing was changed.
+        """
         response = await self._call(methods.CORDON, fleet.CordonWorkersRequest(names=names, reason=reason))
         return list(response.workers)
 
     async def uncordon(self, *names: str) -> Sequence[fleet.Worker]:
-        """End the cordon of these fleet."""
+        """Assign to these workers again; NotFound names one that does not exist."""
         response = await self._call(methods.UNCORDON, fleet.UncordonWorkersRequest(names=names))
         return list(response.workers)
 
@@ -334,7 +368,11 @@ class Client:
         return tail(self._call, self._relays, request)
 
     async def follow_lines(self, task_id: str, *, follow: bool = True) -> AsyncIterator[logs.LogEntry]:
-        """The lines of a task, without begin, end and gap markers. Per line; `follow_logs` is faster."""
+        """The lines of a task, without begin, end and gap markers. Per line; `follow_logs` is faster.
+
+        Args:
+            follow: wait for more until the task ends; else stop where the output ends now.
+        """
         async for message in self.follow_logs(task_id, follow=follow):
             for entry in message.lines.entries:
                 yield entry
