@@ -51,7 +51,7 @@ async def serve(process: Process, config: LogRelayConfig) -> None:
     process.at_shutdown("send traces and metrics", traces.close)
     schedulers = Several(config.schedulers, config.tls)
     process.at_shutdown("close the channels to the schedulers", schedulers.close)
-    relay = Relay(data.segments, limits_of(config.storage), schedulers, data.relay, traces)
+    relay = Relay(data.segments, limits_of(config.storage), schedulers.channel, data.relay, traces)
     await asyncio.to_thread(relay.open)
     relay.start(process)
     server = Server(tls=config.tls, insecure=config.insecure, rules=validator(), observer=traces.observer)

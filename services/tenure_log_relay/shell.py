@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import grpc
+
     from tenure_runtime.rpc.server import Server
-    from tenure_runtime.rpc.several import Several
     from tenure_runtime.supervise import Process
     from tenure_runtime.telemetry import Telemetry
 
@@ -47,7 +48,7 @@ class Relay:
         self,
         folder: Path,
         limits: StorageLimits,
-        schedulers: Several,
+        scheduler: grpc.aio.Channel,
         relay: str,
         telemetry: Telemetry | None = None,
     ) -> None:
@@ -56,8 +57,8 @@ class Relay:
         self.takes_output = True
         """Whether the disk takes what agents push."""
         self.on_takes_output: Callable[[bool], object] = lambda takes: None
-        self.tasks = SchedulerTasks(schedulers)
-        self.states = LogStates(self.log, schedulers, relay)
+        self.tasks = SchedulerTasks(scheduler)
+        self.states = LogStates(self.log, scheduler, relay)
 
     def open(self) -> None:
         """Restore the log. Blocks."""

@@ -20,7 +20,6 @@ from tenure_runtime.logging_setup import get_logger
 if TYPE_CHECKING:
     from tenure_log_relay.adapters.storage.attempt import AttemptLog
     from tenure_log_relay.adapters.storage.log import SegmentLog
-    from tenure_runtime.rpc.several import Several
 
 MOST_REPORTED: Final = 1_000
 GATHER_SECONDS: Final = 0.01
@@ -33,9 +32,9 @@ _log = get_logger("log_states")
 class LogStates:
     """Reports the states of finished logs until the scheduler has acknowledged them."""
 
-    def __init__(self, log: SegmentLog, schedulers: Several, relay: str) -> None:
+    def __init__(self, log: SegmentLog, channel: grpc.aio.Channel, relay: str) -> None:
         self._log = log
-        self._stub: Any = LogStateServiceStub(schedulers)
+        self._stub: Any = LogStateServiceStub(channel)
         self._relay = relay
         self._due: dict[str, AttemptLog | None] = {}
         self._empty: dict[str, None] = {}

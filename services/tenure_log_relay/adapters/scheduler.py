@@ -29,8 +29,6 @@ from tenure_runtime.rpc.status import from_rpc_error
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tenure_runtime.rpc.several import Several
-
 TERMINAL: Final = frozenset({TASK_STATE_SUCCEEDED, TASK_STATE_FAILED, TASK_STATE_CANCELLED})
 LOST: Final = 6
 GATHER_SECONDS: Final = 0.01
@@ -89,8 +87,8 @@ def facts_of(attempt: Any) -> AttemptFacts:
 class SchedulerTasks:
     """The relay's view of the tasks that somebody follows."""
 
-    def __init__(self, schedulers: Several) -> None:
-        self._stub: Any = TaskServiceStub(schedulers)
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: Any = TaskServiceStub(channel)
         self._followed: dict[str, FollowedTask] = {}
         self._new: list[str] = []
         self._wake = asyncio.Event()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 
@@ -27,6 +27,11 @@ class Several:
         self._tls = tls
         self._channels: dict[str, Any] = {}
         self._current = 0
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """Itself, by the type that generated stubs want."""
+        return cast("grpc.aio.Channel", self)
 
     def unary_unary(self, method: str, **kinds: Any) -> Callable[..., Any]:
         """What a stub calls for one answer."""

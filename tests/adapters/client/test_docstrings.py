@@ -17,7 +17,7 @@ METHODS = [
 
 @pytest.mark.parametrize("member", METHODS)
 def test_a_method_of_the_client_explains_itself_and_its_options(member: Any) -> None:
-    function = member.fget if isinstance(member, property) else member
+    function: Any = member.fget if isinstance(member, property) else member
     text = inspect.getdoc(function) or ""
     assert len(text) > 20
     options = [

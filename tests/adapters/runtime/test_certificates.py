@@ -35,7 +35,7 @@ def test_every_fault_names_its_file(tmp_path: Path) -> None:
             serialization.BestAvailableEncryption(b"secret"),
         )
     )
-    expected = {
+    expected: dict[TlsConfig | EtcdTlsConfig, tuple[str, str]] = {
         TlsConfig(cert=one.cert, key=two.key): ("key", f"{two.key}, which is not the key of the certificate"),
         TlsConfig(cert=one.cert, key=locked): ("key", f"{locked}, which is encrypted"),
         TlsConfig(cert=nonsense, key=one.key): ("key", f"the certificate {nonsense} are not both in PEM"),

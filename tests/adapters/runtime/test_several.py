@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -26,8 +26,8 @@ async def counted(client: Client) -> list[str]:
 async def test_the_next_server_is_asked_after_one_has_failed() -> None:
     async with serving(Probe("second")) as second:
         async with serving(Probe("first")) as first:
-            several: Any = Several([first, second])
-            client = Client(several)
+            several = Several([first, second])
+            client = Client(several.channel)
             assert [await echoed(client), await echoed(client)] == ["first", "first"]
         assert (
             await failure_of(client.unary("Echo", pb.EchoRequest()))
@@ -48,8 +48,8 @@ async def test_with_tls_each_server_has_a_name_of_its_own(tmp_path: Path) -> Non
     async with serving(Probe("second"), tls=two) as second:
         async with serving(Probe("first"), tls=one) as first:
             addresses = [first, second.replace("localhost", "127.0.0.1")]
-            several: Any = Several(addresses, TlsConfig(ca=authority.ca))
-            assert await echoed(Client(several)) == "first"
-        await failure_of(Client(several).unary("Echo", pb.EchoRequest()))
-        assert await echoed(Client(several)) == "second"
+            several = Several(addresses, TlsConfig(ca=authority.ca))
+            assert await echoed(Client(several.channel)) == "first"
+        await failure_of(Client(several.channel).unary("Echo", pb.EchoRequest()))
+        assert await echoed(Client(several.channel)) == "second"
         await several.close()
