@@ -39,8 +39,10 @@ def run_recipes(recipes: list[tuple[str, str]], environment: dict[str, str]) -> 
 
 async def test_every_recipe_of_the_cookbook_answers_as_written() -> None:
     program = grpcurl()
-    recipes = RECIPE.findall(OPERATIONS.read_text())
-    assert len(recipes) >= 14
+    document = OPERATIONS.read_text()
+    recipes = RECIPE.findall(document)
+    assert len(recipes) == document.count("```bash"), "every command says what to expect of it"
+    assert len(recipes) >= 17
     async with Fleet() as fleet:
         environment = {
             **os.environ,
@@ -49,5 +51,6 @@ async def test_every_recipe_of_the_cookbook_answers_as_written() -> None:
             "RELAY": fleet.relay_addresses[0],
         }
         outputs = run_recipes(recipes, environment)
-    for (expected, commands), output in zip(recipes, outputs, strict=False):
+    assert outputs.pop() == "\n"
+    for (expected, commands), output in zip(recipes, outputs, strict=True):
         assert expected in output, f"{commands}\nanswered\n{output}"
