@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 async def test_a_task_whose_output_died_with_its_node_is_repeated(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("content")
-    (path,) = find_files(tmp_path, 10)
+    (path,) = find_files(tmp_path, 10).chosen
     board = Board()
     async with Fleet(agents=2) as fleet, tenure.Client(fleet.address) as client:
         readers = asyncio.gather(keep_watching(client, board, "r"), keep_reading(client, board))

@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,34 +21,56 @@ LARGE_BYTES: Final = 4 << 20
 SCRIPT: Final = Path(__file__).with_name("hash_file.py")
 
 
-def find_files(folder: Path | None, limit: int) -> list[Path]:
-    """Readable files below the folder, large ones first; by default those of Python's own library.
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The input of the demo."""
+
+    chosen: list[Path]
+    """Large ones first."""
+    unreadable: int = 0
+    """How many there are besides that may not be read."""
+
+
+def find_files(folder: Path | None, limit: int) -> Files:
+    """Files below the folder, at most so many; by default those of Python's own library.
 
     Raises:
-        BadConfiguration: there is no such folder, or no file in it.
+        BadConfiguration: there is no such folder, or no readable file in it.
     """
     root = Path(sysconfig.get_paths()["stdlib"]) if folder is None else folder.absolute()
     if not root.is_dir():
         raise BadConfiguration(f"--input: {root} is not a folder")
     found: list[Path] = []
+    unreadable = 0
     for place, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
         for name in sorted(names):
             path = Path(place, name)
-            if path.is_file() and os.access(path, os.R_OK) and _is_text(str(path)):
+            if not path.is_file():
+                continue
+            if os.access(path, os.R_OK):
                 found.append(path)
+            else:
+                unreadable += 1
         if len(found) >= limit:
             break
     if not found:
         raise BadConfiguration(f"--input: there is no readable file below {root}")
     # Large files first: one that came last would be waited for alone.
-    return sorted(found[:limit], key=lambda path: path.stat().st_size < LARGE_BYTES)
+    return Files(sorted(found[:limit], key=lambda path: path.stat().st_size < LARGE_BYTES), unreadable)
 
 
 def task_for(path: Path, run: str) -> TaskSpec:
     """The task that hashes one file."""
-    argv = [sys.executable, "-I", "-S", str(SCRIPT), str(path)]
-    return process(argv, name=path.name[:200], labels={"demo": run})
+    # Arguments and names of tasks are Unicode text; names of files are any bytes.
+    named = [str(path)] if _is_unicode(str(path)) else ["--hex", os.fsencode(path).hex()]
+    argv = [sys.executable, "-I", "-S", str(SCRIPT), *named]
+    return process(argv, name=printable(path.name)[:200], labels={"demo": run})
+
+
+def printable(name: str) -> str:
+    """A file's name as people may see it."""
+    return "".join(char if char.isprintable() else "?" for char in name)
 
 
 def sha256_of(path: Path) -> str:
@@ -56,6 +79,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _is_text(path: str) -> bool:
-    """Whether the path can travel as an argument and as a name: no control characters, valid Unicode."""
-    return path.isprintable()
+def _is_unicode(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

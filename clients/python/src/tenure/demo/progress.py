@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tenure.demo.inputs import printable
+
 if TYPE_CHECKING:
     from tenure.demo.board import Board
 
@@ -32,38 +34,38 @@ async def show_progress(board: Board) -> None:
 
 async def _plain(board: Board) -> None:
     shown = time.monotonic()
+    said = ""
     while True:
         await asyncio.sleep(LIVE_SECONDS)
-        if time.monotonic() - shown >= PLAIN_SECONDS:
-            shown = time.monotonic()
-            say(
-                f"  {board.done} of {len(board.files)} done, {board.running} running, "
-                f"{board.pending} pending{_last(board)}"
-            )
+        now = (
+            f"  {board.done} of {len(board.files)} done, {board.running} running, "
+            f"{board.pending} pending; {_last(board)}"
+        )
+        if time.monotonic() - shown >= PLAIN_SECONDS and now != said:
+            shown, said = time.monotonic(), now
+            say(now)
 
 
 async def _live(board: Board) -> None:
-    from rich.console import Console
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.text import Text
 
     columns = (
         BarColumn(bar_width=30),
         TextColumn("{task.completed:.0f}/{task.total:.0f} done"),
         TextColumn("{task.fields[running]} running, {task.fields[pending]} pending"),
         TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[last]}", table_column=None),
     )
+    progress = Progress(*columns)
+    bar = progress.add_task("", total=len(board.files), running=0, pending=len(board.files))
+    log = Text(style="dim", no_wrap=True, overflow="ellipsis")
     console = Console(no_color=bool(os.environ.get("NO_COLOR")))
-    with Progress(*columns, console=console, refresh_per_second=10) as progress:
-        bar = progress.add_task("", total=len(board.files), running=0, pending=len(board.files), last="")
+    with Live(Group(progress, log), console=console, refresh_per_second=10):
         while True:
-            progress.update(
-                bar,
-                completed=board.done,
-                running=board.running,
-                pending=board.pending,
-                last=_last(board).removeprefix("; last: "),
-            )
+            progress.update(bar, completed=board.done, running=board.running, pending=board.pending)
+            log.plain = _last(board)
             await asyncio.sleep(LIVE_SECONDS)
 
 
@@ -71,6 +73,6 @@ def _last(board: Board) -> str:
     """The newest line that arrived through the log relay, shortened to what it is about."""
     try:
         row = json.loads(board.last_line)
-        return f"; last: {Path(row['path']).name} {row['bytes']} → {row['gzip']} bytes"
+        return f"newest log line: {printable(Path(row['path']).name)} {row['bytes']} → {row['gzip']} bytes"
     except (ValueError, TypeError, KeyError):
-        return ""
+        return "no output yet"

@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tenure.demo.inputs import sha256_of
+from tenure.demo.inputs import printable, sha256_of
 from tenure.v1 import task_pb2 as pb
 
 if TYPE_CHECKING:
@@ -87,7 +87,9 @@ def _judge_attempts(
     task = board.tasks[task_id]
     verdict.succeeded += task.state == pb.TASK_STATE_SUCCEEDED
     if task.state != pb.TASK_STATE_SUCCEEDED:
-        verdict.problems.append(f"{board.files[task_id]}: {pb.TaskState.Name(task.state)} {task.reason}")
+        verdict.problems.append(
+            f"{printable(str(board.files[task_id]))}: {pb.TaskState.Name(task.state)} {task.reason}"
+        )
     accepted = sum(attempt.outcome == pb.ATTEMPT_OUTCOME_SUCCEEDED for attempt in attempts)
     verdict.one_accepted += accepted == 1
     for attempt, following in zip(attempts, [*attempts[1:], None], strict=True):
@@ -108,7 +110,7 @@ def _judge_rows(verdict: Verdict, board: Board) -> None:
         if row is None or row.get("path") != str(path):
             lines = board.rows.get(task_id, {})
             gap = f"; missing: {board.gaps[task_id]}" if task_id in board.gaps else ""
-            verdict.problems.append(f"{path}: instead of one row the log holds {lines}{gap}")
+            verdict.problems.append(f"{printable(str(path))}: instead of one row the log holds {lines}{gap}")
             continue
         verdict.rows += 1
         verdict.hashes_agree += row.get("sha256") == sha256_of(path)
