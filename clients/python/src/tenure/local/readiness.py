@@ -17,16 +17,31 @@ from tenure.v1.worker_admin_service_pb2 import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+_PAUSE: Final = 0.02
 _NOT_YET: Final = (WORKER_PHASE_BOOTING, WORKER_PHASE_STOPPING)
 
 
 async def missing_until_ready(plan: Plan) -> AsyncIterator[str]:
     """Yield what is still missing, as a sentence, until nothing is."""
-    address = ",".join(part.address for part in plan.of_kind(SCHEDULER))
-    async with Client(address, patience=0.0, connect_timeout=0.0) as client:
+    schedulers = [part.address for part in plan.of_kind(SCHEDULER)]
+    # Not through a channel: one that could not connect waits longer each time before it tries again.
+    while not any([await _listens(address) for address in schedulers]):
+        yield "no scheduler listens"
+        await asyncio.sleep(_PAUSE)
+    async with Client(",".join(schedulers), patience=0.0, connect_timeout=0.0) as client:
         while missing := await _missing(client, plan):
             yield missing
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_PAUSE)
+
+
+async def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def _missing(client: Client, plan: Plan) -> str:
