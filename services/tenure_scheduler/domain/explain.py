@@ -69,8 +69,11 @@ def _summary(world: World, task: Task) -> str:
             return f"it is being cancelled on worker {task.attempts[-1].worker}: {task.cancel_reason}"
         case TaskState.QUARANTINED:
             return f"it is held for a person: {task.reason}"
-        case TaskState.SUCCEEDED | TaskState.FAILED | TaskState.CANCELLED:
-            return f"it is {task.state.name}" + (f": {task.reason}" if task.reason else "")
+        case TaskState.SUCCEEDED:
+            return f"attempt {task.attempt} ended well on worker {task.attempts[-1].worker}"
+        case TaskState.FAILED | TaskState.CANCELLED:
+            tries = "1 attempt" if task.attempt == 1 else f"{task.attempt} attempts"
+            return f"it has ended after {tries}" + (f": {task.reason}" if task.reason else "")
     assert_never(task.state)
 
 

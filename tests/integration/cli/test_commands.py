@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +15,6 @@ import pytest
 from tests.integration.cli.conftest import TENURE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.integration.cli.conftest import Terminal
 
 COMMANDS = [
@@ -31,7 +31,7 @@ def objects(text: str) -> list[dict[str, Any]]:
 def test_every_command_has_help_with_examples(nowhere: Terminal, command: str) -> None:
     said = nowhere(*command.split(), "--help").stdout
     assert f"Usage: tenure {command}" in said
-    assert f"Examples:\n    tenure {command}" in said.replace("sort < words.txt | ", "")
+    assert f"Examples:\n    tenure {command}" in said
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -47,9 +47,69 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_completion_is_offered(nowhere: Terminal) -> None:
-    said = nowhere(env={"_TENURE_COMPLETE": "complete_bash", "COMP_WORDS": "tenure unc", "COMP_CWORD": "1"})
-    assert said.stdout.split() == ["uncordon"]
+def completed(terminal: Terminal, line: str) -> list[str]:
+    """What bash offers for the line when the completion that we print for it has been sourced."""
+    script = (
+        'eval "$(tenure --show-completion bash)"; complete -p tenure > /dev/null || exit 1; '
+        "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _tenure_completion tenure; echo ${COMPREPLY[*]}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"COMP_WORDS=({line}); {script}"],
+        env={
+            **terminal.env,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "SHELL": "/bin/bash",
+        },
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+def test_the_shell_completes_commands_options_ids_and_workers(tenure: Terminal, nowhere: Terminal) -> None:
+    assert completed(nowhere, "tenure unc") == ["uncordon"]
+    assert "--constraint" in completed(nowhere, "tenure run --co")
+    assert completed(nowhere, "tenure show 0") == []
+    assert completed(tenure, "tenure cordon work") == ["worker-1", "worker-2"]
+    task_id = tenure.out("submit", "--", "true")
+    assert completed(tenure, f"tenure show {task_id[:12]}") == [task_id]
+
+
+@pytest.mark.parametrize("command", ["--help", "workers", "ps -a", "server info --json", "submit -- true"])
+def test_output_that_nobody_can_take_is_no_traceback(tenure: Terminal, command: str) -> None:
+    everywhere = [*TENURE, *command.split()]
+    for redirect, code, complaint in [
+        (">&-", 0, ""),
+        ("> /dev/full", 125, "tenure: the output cannot be written: No space left on device\n"),
+    ]:
+        script = f'exec "$@" {redirect}'
+        done = subprocess.run(
+            ["bash", "-c", script, "-", *everywhere],
+            env=tenure.env,
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+        assert (done.returncode, done.stderr) == (code, complaint)
+
+
+def test_output_of_a_task_that_nobody_can_take_ends_it(tenure: Terminal) -> None:
+    run = [*TENURE, "run", "--name", "full", "--", "sh", "-c", "echo out; exec sleep 60"]
+    done = subprocess.run(
+        ["bash", "-c", 'exec "$@" > /dev/full', "-", *run], env=tenure.env, capture_output=True, timeout=50
+    )
+    assert done.returncode == 125
+    assert b"No space left on device" in done.stderr
+    (task_id,) = tenure.out("ps", "-a", "-q", "--name", "full").splitlines()
+    tenure("wait", task_id, code=None)
+    assert json.loads(tenure.out("show", "--json", task_id))["state"] == "cancelled"
+    closed = [*TENURE, "run", "--", "sh", "-c", "echo out; exit 3"]
+    done = subprocess.run(
+        ["bash", "-c", 'exec "$@" >&-', "-", *closed], env=tenure.env, capture_output=True, timeout=50
+    )
+    assert (done.returncode, done.stderr) == (3, b"")
 
 
 def test_an_array_runs_once_per_index(tenure: Terminal) -> None:
@@ -121,7 +181,8 @@ def test_a_task_is_shown_by_any_unique_prefix(tenure: Terminal) -> None:
     (attempt,) = json.loads(tenure.out("history", "--json", task_id[:8]))["attempts"]
     assert (attempt["number"], attempt["outcome"], attempt["exit_code"]) == (1, "failed", 4)
     assert "failed" in tenure.out("history", task_id)
-    assert task_id in tenure.out("explain", task_id)
+    said = tenure.out("explain", task_id)
+    assert said.startswith(f"{task_id} failed: it has ended after 1 attempt: exit code 4\n")
     assert json.loads(tenure.out("explain", "--json", task_id))["story"]
     again = tenure.out("retry", task_id)
     tenure("wait", again, code=4)
@@ -160,7 +221,8 @@ def test_workers_are_listed_and_cordoned(tenure: Terminal) -> None:
         assert json.loads(tenure.out("show", "--json", where))["attempt"]["worker"] == "worker-2"
     finally:
         tenure("uncordon", "worker-1")
-    assert "worker-9" in tenure("cordon", "worker-9", code=125).stderr
+    refused = tenure("cordon", "worker-9", code=125).stderr
+    assert refused == "tenure: no worker 'worker-9'; `tenure workers` lists the workers\n"
     info = json.loads(tenure.out("server", "info", "--json"))
     assert info["leader"] == "scheduler-1"
 
@@ -211,6 +273,9 @@ def test_nobody_there_is_told_with_what_to_do(nowhere: Terminal) -> None:
     assert "`tenure up`" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert time.monotonic() - began < 10
+    unknown = nowhere("--address", "no.such.host.invalid:7420", "ps", code=125)
+    assert unknown.stderr.startswith("tenure: nothing answers at no.such.host.invalid:7420")
+    assert "the host name cannot be resolved; start a local fleet" in unknown.stderr
     assert "no fleet runs that `tenure up` started" in nowhere("down", code=125).stderr
 
 

@@ -128,6 +128,18 @@ def test_every_byte_passes_unchanged(tenure: Terminal) -> None:
     assert done.stdout == bytes(range(256)) * 1000
 
 
+def test_json_tells_the_id_the_lines_and_the_end(tenure: Terminal) -> None:
+    said = tenure("run", "--json", "--", "sh", "-c", "echo out; echo err >&2; exit 3", code=3).stdout
+    first, *rest = [json.loads(line) for line in said.splitlines()]
+    assert first["type"] == "submitted"
+    assert tenure.out("show", "--json", first["task_id"])
+    assert {(one["channel"], one["text"]) for one in rest if one["type"] == "line"} == {
+        ("stdout", "out"),
+        ("stderr", "err"),
+    }
+    assert (rest[-1]["type"], rest[-1]["exit_code"]) == ("end", 3)
+
+
 def test_nothing_to_run_is_wrong_usage(tenure: Terminal) -> None:
     assert "tenure run -- echo hello" in tenure("run", code=2).stderr
     assert "--cpu: 'many' is not a number" in tenure("run", "--cpu", "many", "--", "true", code=2).stderr

@@ -79,8 +79,23 @@ def _command(pid: int) -> bytes:
 
 def test_a_folder_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = Terminal(tmp_path)("up", "--data-dir", str(tmp_path / "file"), code=125)
+    done = Terminal(tmp_path)("up", "--data-dir", str(tmp_path / "file"), code=2)
     assert re.fullmatch(r"tenure: cannot use .*file: .*\n", done.stderr)
+
+
+def test_up_and_down_speak_json(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    started = json.loads(terminal.out("up", "--detach", "--json", "--data-dir", str(tmp_path / "data")))
+    try:
+        terminal.env["TENURE_ADDRESS"] = started["address"]
+        names = [json.loads(line)["name"] for line in terminal.out("workers", "--json").splitlines()]
+        assert names == started["workers"] == ["worker-1"]
+        again = terminal("up", "--detach", "--data-dir", started["data_dir"], code=2)
+        assert "a fleet runs in" in again.stderr
+        assert f"`tenure down --data-dir {started['data_dir']}`" in again.stderr
+    finally:
+        stopped = terminal.out("down", "--json", "--data-dir", str(tmp_path / "data"))
+    assert json.loads(stopped) == {"stopped": started["data_dir"]}
 
 
 def test_the_demo_ends_well_on_a_small_input(tmp_path: Path) -> None:
@@ -89,9 +104,50 @@ def test_the_demo_ends_well_on_a_small_input(tmp_path: Path) -> None:
     for number in range(60):
         (folder / f"file-{number}").write_bytes(bytes([number]) * 5000 * number)
     done = Terminal(tmp_path)("demo", "--input", str(folder), "--agents", "2")
-    assert "Every task succeeded, exactly once." in done.stdout
+    assert "Every task succeeded, each with exactly one accepted result." in done.stdout
     assert re.search(r"SHA-256 equal to a direct computation +60\n", done.stdout)
     assert not connected_with(tmp_path)
+
+
+def test_the_demo_takes_files_of_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "in put"
+    (folder / "ünter" / "[red]").mkdir(parents=True)
+    names = [
+        "plain",
+        "two words",
+        "日本語",
+        "new\nline",
+        "\x1b[31mred",
+        "-n",
+        "'\"",
+        "[bold]",
+        "x" * 255,
+        "empty",
+    ]
+    for name in names:
+        (folder / "ünter" / "[red]" / name).write_text("" if name == "empty" else name * 3000)
+    Path(os.fsdecode(os.fsencode(folder) + b"/no unicode \xff\xfe")).write_text("bytes")
+    (folder / "link").symlink_to(Path("ünter", "[red]", "plain"))
+    (folder / "dangling").symlink_to("nowhere")
+    (folder / "loop").symlink_to(".")
+    os.mkfifo(folder / "pipe")
+    (folder / "secret").write_text("")
+    (folder / "secret").chmod(0)
+    may_read_all = os.access(folder / "secret", os.R_OK)
+    done = Terminal(tmp_path)("demo", "--input", str(folder), "--agents", "2")
+    files = len(names) + 2 + may_read_all
+    assert re.search(rf"rows read back, one per file +{files}\n", done.stdout), done.stdout
+    assert re.search(rf"SHA-256 equal to a direct computation +{files}\n", done.stdout)
+    assert ("1 more may not be read" in done.stdout) == (not may_read_all)
+
+
+def test_the_demo_says_when_there_is_nothing_to_do(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    missing = terminal("demo", "--input", str(tmp_path / "missing"), code=2)
+    assert missing.stderr == f"tenure: --input: {tmp_path / 'missing'} is not a folder\n"
+    (tmp_path / "empty").mkdir()
+    empty = terminal("demo", "--input", str(tmp_path / "empty"), code=2)
+    assert empty.stderr == f"tenure: --input: there is no readable file below {tmp_path / 'empty'}\n"
 
 
 def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -163,6 +163,8 @@ async def _given_up(error: TenureError, asked: str, seconds: float, server: Serv
     if isinstance(error, Unavailable) and "failed to connect" in error.message.lower():
         reason = await server.obstacle() if server is not None else ""
         return Unavailable(reason or f"nothing answers at {asked}{tried}")
+    if isinstance(error, Unavailable) and "errors resolving" in error.message.lower():
+        return Unavailable(f"nothing answers at {asked}{tried}: the host name cannot be resolved")
     if isinstance(error, Unavailable):
         return Unavailable(f"{asked} cannot answer{tried}: {error.message}", retry_after=error.retry_after)
     return error

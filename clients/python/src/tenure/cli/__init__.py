@@ -13,6 +13,9 @@ def main() -> None:
     """Run the command line and exit with its code."""
     # Before gRPC is loaded: its own remarks about a connection would stand between our sentences.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from tenure.cli.app import start
+    try:
+        from tenure.cli.app import start
 
-    start()
+        start()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -74,7 +74,7 @@ _add(
     "run",
     "tenure run -- echo hello",
     "tenure run --cpu 2 --memory 1GiB --timeout 10m -- make -j2",
-    "sort < words.txt | tenure run -- uniq -c",
+    "cut -d: -f7 /etc/passwd | tenure run -- sort -u",
     takes_command=True,
 )
 _add(
@@ -111,12 +111,16 @@ app.add_typer(server_app, name="server")
 
 def start() -> None:
     """Run the command line; what a command forgot to turn into a line is turned into one here."""
+    exits.make_streams_usable()
     try:
         app(prog_name="tenure")
     except TenureError as error:
         sys.exit(exits.complain(error))
-    except BrokenPipeError:
+    except UnicodeEncodeError as error:
+        sys.exit(exits.not_text(error))
+    except OSError as error:
+        code = exits.refused_by_system(error)
         exits.leave_quietly()
-        sys.exit(exits.BROKEN_PIPE)
+        sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(exits.INTERRUPTED)

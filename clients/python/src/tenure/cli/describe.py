@@ -123,7 +123,7 @@ def check_size(spec: pb.TaskSpec) -> None:
     size = spec.ByteSize()
     if size > SPEC_BYTES:
         stdin = len(spec.process.stdin)
-        what = f"standard input ({stdin:,} bytes)" if stdin > size // 2 else "command and environment"
+        what = "standard input" if stdin > size // 2 else "command and environment"
         raise BadConfiguration(
             f"the task is too large: its {what} must fit into {SPEC_BYTES >> 10} KiB; "
             "put the data into a file that the worker can read"

@@ -5,6 +5,7 @@ Exit codes: 0; the task's own; 128 + N for a signal; 124 timed out; 125 Tenure's
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,10 @@ TENURE_FAILED: Final = 125
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
+_START_OR_NAME: Final = (
+    "start a local fleet with `tenure up`, or name a server with --address or TENURE_ADDRESS"
+)
+_LISTED_BY: Final = {"task": "tenure ps -a", "worker": "tenure workers"}
 
 
 def complain(error: TenureError) -> int:
@@ -33,8 +38,8 @@ def say(sentence: str) -> None:
     """One line for people, on standard error."""
     try:
         print(f"tenure: {sentence}", file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        pass
+    except OSError:
+        pass  # Nobody can be told.
 
 
 def _lines(error: TenureError) -> list[str]:
@@ -43,10 +48,9 @@ def _lines(error: TenureError) -> list[str]:
     if isinstance(error, InvalidArgument) and error.violations:
         return [f"{violation.path}: {violation.description}" for violation in error.violations]
     if isinstance(error, Unavailable) and error.message.startswith("nothing answers"):
-        hint = "start a local fleet with `tenure up`, or name a server with --address or TENURE_ADDRESS"
-        return [f"{error.message}; {hint}"]
-    if isinstance(error, NotFound) and error.kind == "task":
-        return [f"{error.message}; `tenure ps -a` lists the tasks"]
+        return [f"{error.message}; {_START_OR_NAME}"]
+    if isinstance(error, NotFound) and error.kind in _LISTED_BY:
+        return [f"{error.message}; `{_LISTED_BY[error.kind]}` lists the {error.kind}s"]
     return [error.message]
 
 
@@ -61,6 +65,38 @@ def of_task(task: Task | LogEnd) -> int:
     if task.HasField("signal"):
         return 128 + task.signal
     return 0 if task.state == pb.TASK_STATE_SUCCEEDED else TENURE_FAILED
+
+
+def make_streams_usable() -> None:
+    """Put the null device where a standard stream was closed before the start (`tenure … >&-`).
+
+    Else the next file or socket that is opened gets its number, and output meant for people is written there.
+    What the terminal's encoding cannot say is escaped, not refused.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def refused_by_system(error: OSError) -> int:
+    """Tell which file could not be used, or else that output could not be written; returns the exit code."""
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
+    what = f"cannot use {error.filename}" if error.filename else "the output cannot be written"
+    say(f"{what}: {error.strerror or error}")
+    return TENURE_FAILED
+
+
+def not_text(error: UnicodeEncodeError) -> int:
+    """Tell which argument or variable cannot go into a task; returns the exit code."""
+    say(f"{error.object!a} is not UTF-8 text, and tasks carry no other")
+    return USAGE
 
 
 def leave_quietly() -> None:

@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure.cli import exits
+from tenure.cli.json_form import dumps, of_tail
 from tenure.errors import TenureError
 from tenure.v1 import log_service_pb2 as logs
 from tenure.v1 import task_pb2 as pb
@@ -19,17 +20,19 @@ if TYPE_CHECKING:
 _DESCRIPTORS: Final = {logs.LOG_CHANNEL_STDOUT: 1, logs.LOG_CHANNEL_STDERR: 2}
 
 
-async def run_and_follow(client: Client, spec: TaskSpec) -> int:
+async def run_and_follow(client: Client, spec: TaskSpec, *, as_json: bool = False) -> int:
     """Submit the task, pass its output on, return its exit code; interrupts cancel it."""
     task_id = await client.submit(spec)
+    if as_json:
+        print(dumps({"type": "submitted", "task_id": task_id}), flush=True)
     interrupts = _Interrupts(client, task_id)
-    following = asyncio.ensure_future(_follow(client, task_id))
+    following = asyncio.ensure_future(_follow(client, task_id, as_json))
     try:
         await interrupts.watch(following)
         end = following.result() if following.done() else None
-    except BrokenPipeError:
+    except OSError as error:
         await client.cancel(task_id, reason="nobody reads its output any more")
-        return exits.BROKEN_PIPE
+        return exits.refused_by_system(error)
     finally:
         following.cancel()
         interrupts.close()
@@ -38,18 +41,20 @@ async def run_and_follow(client: Client, spec: TaskSpec) -> int:
     return _code(end, task_id, interrupts.number)
 
 
-async def _follow(client: Client, task_id: str) -> logs.LogEnd | pb.Task:
+async def _follow(client: Client, task_id: str, as_json: bool) -> logs.LogEnd | pb.Task:
     """Pass the output on until the task ends; trouble with the output is told and does not change the end."""
     try:
-        async for message in client.follow_logs(task_id, raw=True):
+        async for message in client.follow_logs(task_id, raw=not as_json):
             kind = message.WhichOneof("item")
-            if kind == "chunk":
+            if as_json:
+                write(1, "".join(dumps(item) + "\n" for item in of_tail(message)).encode())
+            elif kind == "chunk":
                 write(_DESCRIPTORS[message.chunk.channel], message.chunk.data)
             elif kind == "gap":
                 exits.say(gap_sentence(message.gap))
             elif kind == "attempt_begin" and message.attempt_begin.attempt > 1:
                 exits.say(f"attempt {message.attempt_begin.attempt} begins {_where(message.attempt_begin)}")
-            elif kind == "end":
+            if kind == "end":
                 return message.end
     except TenureError as error:
         exits.say(f"the output cannot be read, still waiting for the end: {error.message}")
@@ -97,7 +102,7 @@ class _Interrupts:
                 return
             else:
                 self.number = arriving.result()
-                exits.say(f"cancelling task {self._task_id}; once more to leave without waiting")
+                exits.say(f"cancelling task {self._task_id}; once more to leave at once")
                 await self._client.cancel(self._task_id, reason="interrupted at the terminal")
 
     def close(self) -> None:

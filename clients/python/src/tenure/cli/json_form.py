@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from google.protobuf.descriptor import FieldDescriptor
     from google.protobuf.message import Message
+
+    from tenure.v1 import log_service_pb2 as logs
 
 
 def dumps(value: Any) -> str:
@@ -35,6 +40,32 @@ def of_message(message: Message) -> Any:
         return MessageToDict(message)
     fields: Any = message.DESCRIPTOR.fields
     return {field.name: _field(message, field) for field in fields if _shown(message, field)}
+
+
+def of_tail(message: logs.TailLogsResponse) -> Iterator[dict[str, Any]]:
+    """A message as objects: one per line of output, or one per marker, with its `type` first."""
+    kind = message.WhichOneof("item")
+    if kind == "lines":
+        for entry in message.lines.entries:
+            yield {"type": "line", **_line(entry), "cursor": message.cursor}
+    elif kind is not None:
+        yield {"type": kind, **of_message(getattr(message, kind)), "cursor": message.cursor}
+
+
+def _line(entry: logs.LogEntry) -> dict[str, Any]:
+    seconds, nanos = divmod(entry.time_unix_nanos, 10**9)
+    channel = entry.DESCRIPTOR.fields_by_name["channel"].enum_type
+    assert channel is not None
+    line: dict[str, Any] = {
+        "channel": enum_word(channel, entry.channel),
+        "offset": entry.offset,
+        "time": f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos:09}Z",
+        "text": entry.text.decode("utf-8", "replace"),
+        "partial": entry.partial,
+    }
+    if line["text"].encode() != entry.text:
+        line["base64"] = base64.b64encode(entry.text).decode()
+    return line
 
 
 def enum_word(enum: Any, number: int) -> str:

@@ -13,17 +13,22 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tenure.cli import exits
+from tenure.cli.json_form import dumps
 from tenure.contexts import DEFAULT_ADDRESS
 from tenure.local.fleet import FleetError, running_supervisor, stop_detached
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tenure.local.fleet import Fleet
 
 
-async def bring_up(fleet: Fleet, *, detach: bool) -> int:
+async def bring_up(fleet: Fleet, *, detach: bool, as_json: bool = False) -> int:
     """Start a fleet and stay with it until a signal comes, or return when it is ready."""
+    say = exits.say if as_json else _say
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -43,10 +48,11 @@ async def bring_up(fleet: Fleet, *, detach: bool) -> int:
             return 130
         starting.result()
         ready = True
-        _tell(fleet, time.monotonic() - started, detach)
+        seconds = time.monotonic() - started
+        _say(dumps(_facts(fleet, seconds)) if as_json else _welcome(fleet, seconds, detach))
         if not detach:
-            await _stay(fleet, stopping)
-            print("Stopping …", flush=True)
+            await _stay(fleet, stopping, say)
+            say("Stopping …")
         return 0
     finally:
         if not (detach and ready):
@@ -55,7 +61,7 @@ async def bring_up(fleet: Fleet, *, detach: bool) -> int:
                 note.unlink(missing_ok=True)
 
 
-async def take_down(data_dir: Path | None) -> int:
+async def take_down(data_dir: Path | None, *, as_json: bool = False) -> int:
     """Stop the fleet in a folder, or the only one that runs."""
     notes = {Path(note["data_dir"]): (path, note) for path, note in _notes()}
     if data_dir is None:
@@ -73,15 +79,36 @@ async def take_down(data_dir: Path | None) -> int:
         path.unlink(missing_ok=True)
     if note.get("temporary"):
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-    print("The fleet is down.")
+    _say(dumps({"stopped": str(folder)}) if as_json else "The fleet is down.")
     return 0
 
 
-def _tell(fleet: Fleet, seconds: float, detach: bool) -> None:
+def _say(sentence: str) -> None:
+    print(sentence, flush=True)
+
+
+def _facts(fleet: Fleet, seconds: float) -> dict[str, Any]:
+    """What `tenure up --json` prints: where everything is."""
+    return {
+        "address": fleet.address,
+        "schedulers": fleet.address.split(","),
+        "log_relays": fleet.relay_addresses,
+        "workers": fleet.agents,
+        "etcd": fleet.etcd_address,
+        "data_dir": str(fleet.data_dir),
+        "temporary": fleet.is_temporary,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _welcome(fleet: Fleet, seconds: float, detach: bool) -> str:
+    """What runs where, and what to try next."""
     stays = "removed when it ends" if fleet.is_temporary else "kept"
+    elsewhere = fleet.address.split(",")[0] != DEFAULT_ADDRESS
+    taken = f" ({DEFAULT_ADDRESS} is taken)" if elsewhere else ""
     lines = [
         f"Tenure is up after {seconds:.1f} s.",
-        f"  schedulers  {fleet.address.replace(',', ', ')}",
+        f"  schedulers  {fleet.address.replace(',', ', ')}{taken}",
         f"  log relays  {', '.join(fleet.relay_addresses)}",
         f"  workers     {', '.join(fleet.agents) or 'none'}",
         f"  etcd        {fleet.etcd_address}",
@@ -89,7 +116,7 @@ def _tell(fleet: Fleet, seconds: float, detach: bool) -> None:
         "",
         "Try next:" if detach else "Try next, in another terminal:",
     ]
-    if fleet.address.split(",")[0] != DEFAULT_ADDRESS:
+    if elsewhere:
         lines.append(f"  export TENURE_ADDRESS={fleet.address}")
     lines += [
         "  tenure run -- echo hello",
@@ -99,10 +126,10 @@ def _tell(fleet: Fleet, seconds: float, detach: bool) -> None:
         "",
         "`tenure down` stops it." if detach else "Ctrl-C stops everything.",
     ]
-    print("\n".join(lines), flush=True)
+    return "\n".join(lines)
 
 
-async def _stay(fleet: Fleet, stopping: asyncio.Event) -> None:
+async def _stay(fleet: Fleet, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
     """Return when a signal came or the fleet was stopped by another hand; tell what was restarted."""
     told = await fleet.exits()
     while not stopping.is_set():
@@ -117,7 +144,7 @@ async def _stay(fleet: Fleet, stopping: asyncio.Event) -> None:
         for name, codes in now.items():
             for code in codes[len(told.get(name, ())) :]:
                 how = f"signal {-code}" if code < 0 else f"exit {code}"
-                print(f"{name} ended ({how}) and is started again; its log is {fleet.log(name)}", flush=True)
+                say(f"{name} ended ({how}) and is started again; its log is {fleet.log(name)}")
         told = now
 
 

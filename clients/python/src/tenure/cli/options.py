@@ -14,6 +14,10 @@ SPEC_OPTIONS: Final = (
 """The options that describe the task itself, by their names as parameters of a command."""
 
 
+COMPLETED_FROM: Final = 2_000
+"""Completion looks at the newest tasks only: a shell that hangs is worse than an id that is not completed."""
+
+
 def complete_task(incomplete: str) -> list[str]:
     """Ids of tasks for the shell; silent when no server answers."""
     import asyncio
@@ -23,7 +27,8 @@ def complete_task(incomplete: str) -> list[str]:
 
     async def ids() -> list[str]:
         async with Client(patience=0.5, connect_timeout=0.5) as client:
-            return [task.id async for task in client.list(limit=200) if task.id.startswith(incomplete)]
+            newest = client.list(limit=COMPLETED_FROM)
+            return [task.id async for task in newest if task.id.startswith(incomplete)]
 
     try:
         return asyncio.run(ids())

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tenure.cli import exits
 from tenure.cli.following import gap_sentence, write
-from tenure.cli.json_form import dumps, enum_word, of_message
+from tenure.cli.json_form import dumps, of_tail
 from tenure.v1 import log_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tenure.client import Client
 
 _CONTROL: Final = re.compile(
@@ -43,7 +39,7 @@ async def print_logs(client: Client, task_id: str, wanted: Wanted) -> None:
     )
     async for message in messages:
         if wanted.as_json:
-            sys.stdout.writelines(dumps(item) + "\n" for item in as_json(message))
+            sys.stdout.writelines(dumps(item) + "\n" for item in of_tail(message))
             sys.stdout.flush()
             continue
         kind = message.WhichOneof("item")
@@ -73,29 +69,3 @@ def _print_lines(lines: pb.LogLines) -> None:
 def printable(text: bytes) -> str:
     """The line as text, without what could play with the reader's terminal."""
     return _CONTROL.sub("", text.decode("utf-8", "replace"))
-
-
-def as_json(message: pb.TailLogsResponse) -> Iterator[dict[str, Any]]:
-    """A message as objects: one per line of output, or one per marker, with its `type` first."""
-    kind = message.WhichOneof("item")
-    if kind == "lines":
-        for entry in message.lines.entries:
-            yield {"type": "line", **_line(entry), "cursor": message.cursor}
-    elif kind is not None:
-        yield {"type": kind, **of_message(getattr(message, kind)), "cursor": message.cursor}
-
-
-def _line(entry: pb.LogEntry) -> dict[str, Any]:
-    seconds, nanos = divmod(entry.time_unix_nanos, 10**9)
-    channel = pb.LogEntry.DESCRIPTOR.fields_by_name["channel"].enum_type
-    assert channel is not None
-    line: dict[str, Any] = {
-        "channel": enum_word(channel, entry.channel),
-        "offset": entry.offset,
-        "time": f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos:09}Z",
-        "text": entry.text.decode("utf-8", "replace"),
-        "partial": entry.partial,
-    }
-    if line["text"].encode() != entry.text:
-        line["base64"] = base64.b64encode(entry.text).decode()
-    return line

@@ -44,7 +44,11 @@ def to_the_end(work: Any) -> NoReturn:
         code = exits.complain(error)
     except KeyboardInterrupt:
         code = exits.INTERRUPTED
-    except BrokenPipeError:
-        code = exits.BROKEN_PIPE
+    except OSError as error:
+        code = exits.refused_by_system(error)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = exits.refused_by_system(error)
     exits.leave_quietly()
     sys.exit(code)

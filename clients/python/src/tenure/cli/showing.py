@@ -96,7 +96,7 @@ def explanation(answer: ts.ExplainTaskResponse, as_json: bool) -> None:
     if as_json:
         print(dumps(of_message(answer)))
         return
-    print(f"{answer.task.id} is {word(answer.task, 'state')}: {answer.summary}")
+    print(f"{answer.task.id} {word(answer.task, 'state')}: {answer.summary}")
     if answer.ahead:
         print(f"{answer.ahead} tasks go before it.")
     _list("What happened", answer.story)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -20,7 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tenure.errors import TenureError
+from tenure.errors import BadConfiguration, TenureError
 from tenure.local.etcd_binary import EtcdNotFound, find_etcd
 from tenure.local.layout import Size, plan
 from tenure.local.plan import AGENT, ETCD, RELAY, SCHEDULER, Plan
@@ -37,6 +38,12 @@ COMMAND_SECONDS: Final = 15.0
 
 class FleetError(TenureError):
     """The local fleet cannot be run."""
+
+    reason = "LOCAL_FLEET"
+
+
+class CannotStart(FleetError, BadConfiguration):
+    """Something has to be changed before a local fleet can start here."""
 
     reason = "LOCAL_FLEET"
 
@@ -139,12 +146,12 @@ class Fleet:
             detach: the fleet outlives this program, until `stop_detached`.
 
         Raises:
-            FleetError: no etcd, a folder that cannot be used, or a fleet that runs there already.
+            CannotStart: no etcd, a folder that cannot be used, or a fleet that runs there already.
         """
         try:
             etcd = await asyncio.to_thread(find_etcd, report=self._report)
         except EtcdNotFound as error:
-            raise FleetError(str(error)) from None
+            raise CannotStart(str(error)) from None
         self.plan = plan(self._make_data_dir(), etcd.path, self._size)
         plan_file = self.data_dir / "plan.json"
         plan_file.write_text(self.plan.to_json())
@@ -267,11 +274,12 @@ class Fleet:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "logs").mkdir(exist_ok=True)
         except OSError as error:
-            raise FleetError(f"cannot use {folder}: {error.strerror}") from None
+            raise CannotStart(f"cannot use {folder}: {error.strerror}") from None
         if not os.access(folder, os.W_OK):
-            raise FleetError(f"cannot use {folder}: it is not writable")
+            raise CannotStart(f"cannot use {folder}: it is not writable")
         if running := running_supervisor(folder):
-            raise FleetError(f"a fleet runs in {folder} already (pid {running}): stop it with `tenure down`")
+            stop = f"tenure down --data-dir {shlex.quote(str(folder))}"
+            raise CannotStart(f"a fleet runs in {folder} already (pid {running}): stop it with `{stop}`")
         return folder
 
     def _check_supervisor(self) -> None:

@@ -16,11 +16,14 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when it is ready; `tenure down` ends it.")
     ] = False,
+    as_json: o.Json = False,
 ) -> None:
-    """Start a fleet on this machine: etcd, schedulers, workers and log relays as separate processes.
+    """Start a fleet on this machine.
 
-    Ctrl-C stops everything. Whatever dies is started again.
+    etcd, schedulers, workers and log relays, each a process of its own. Ctrl-C stops everything. Whatever
+    dies is started again.
     """
+    from tenure.cli import exits
     from tenure.cli.local_fleet import bring_up
     from tenure.cli.running import to_the_end
     from tenure.local.fleet import Fleet
@@ -31,17 +34,20 @@ def up(
         relays=relays,
         data_dir=data_dir,
         default_ports=True,
-        report=print,
+        report=exits.say if as_json else print,
     )
-    to_the_end(bring_up(wanted, detach=detach))
+    to_the_end(bring_up(wanted, detach=detach, as_json=as_json))
 
 
-def down(data_dir: o.DataDir = None) -> None:
-    """Stop the fleet that `tenure up` started, and everything that runs in it."""
+def down(data_dir: o.DataDir = None, as_json: o.Json = False) -> None:
+    """Stop the fleet that `tenure up` started.
+
+    Everything that runs in it ends with it.
+    """
     from tenure.cli.local_fleet import take_down
     from tenure.cli.running import to_the_end
 
-    to_the_end(take_down(data_dir))
+    to_the_end(take_down(data_dir, as_json=as_json))
 
 
 def demo(
@@ -53,7 +59,10 @@ def demo(
     agents: Annotated[int, typer.Option("--agents", min=2, max=50, help="How many worker nodes.")] = 3,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the data and logs of the fleet.")] = False,
 ) -> None:
-    """Hash and compress many files on a fleet of this machine, kill a node half way, and check the result."""
+    """Run many tasks, kill a node half way, check the result.
+
+    Each task computes the SHA-256 and the gzip size of one file, on a fleet that is started for it.
+    """
     from tenure.cli.running import to_the_end
     from tenure.demo import run_demo
 

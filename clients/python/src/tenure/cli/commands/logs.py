@@ -17,9 +17,10 @@ def logs(
     raw: Annotated[bool, typer.Option("--raw", help="The bytes as they came.")] = False,
     as_json: o.Json = False,
 ) -> None:
-    """Print the output of a task: its stdout to stdout, its stderr to stderr.
+    """Print the output of a task.
 
-    Without --raw, control characters that could play with your terminal are left out.
+    Its stdout goes to stdout, its stderr to stderr. Without --raw, control characters that could play with
+    your terminal are left out.
     """
     from tenure.cli.printing_logs import Wanted, print_logs
     from tenure.cli.running import with_client

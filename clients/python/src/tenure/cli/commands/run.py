@@ -28,8 +28,12 @@ def run(
     no_stdin: Annotated[
         bool, typer.Option("--no-stdin", "-n", help="Do not read the standard input.")
     ] = False,
+    as_json: o.Json = False,
 ) -> None:
-    """Run a command as a task: its input, output and exit code are yours; Ctrl-C cancels it.
+    """Run a command as a task, as if it ran here.
+
+    Its input, output and exit code are yours; Ctrl-C cancels it. Standard input that is not a terminal is
+    read to its end first and goes with the task, so it may have 64 KiB at most.
 
     The exit code is the task's own; 128 + N when signal N ended it, 124 when its time was up, 125 when Tenure
     failed, 2 for wrong usage.
@@ -47,4 +51,4 @@ def run(
     chosen = {option: given[option] for option in o.SPEC_OPTIONS}
     spec = spec_from_options(command, stdin=stdin, **chosen)
     check_size(spec)
-    with_client(lambda client: run_and_follow(client, spec))
+    with_client(lambda client: run_and_follow(client, spec, as_json=as_json))

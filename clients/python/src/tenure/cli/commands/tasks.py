@@ -81,7 +81,10 @@ def ps(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids.")] = False,
     as_json: o.Json = False,
 ) -> None:
-    """List tasks, newest first; without -a or --state those that have not ended."""
+    """List tasks, newest first.
+
+    Without -a or --state those that have not ended.
+    """
     from tenure.cli.running import with_client
 
     states = state or ([] if everything else list(OPEN_STATES))
@@ -148,7 +151,7 @@ def cancel(
 
 
 def retry(ids: o.TaskIds, as_json: o.Json = False) -> None:
-    """Submit ended tasks once more; prints the ids of the new ones."""
+    """Submit ended tasks once more; prints the new ids."""
     from tenure.cli.running import with_client
 
     async def act(client: "Client") -> None:
@@ -179,7 +182,10 @@ def release(ids: o.TaskIds, as_json: o.Json = False) -> None:
 
 
 def explain(task_id: o.TaskId, as_json: o.Json = False) -> None:
-    """Say why a task stands where it stands, and what would change that."""
+    """Say why a task stands where it stands.
+
+    And what would change that: which workers do not take it, and why.
+    """
     from tenure.cli.running import with_client
 
     async def act(client: "Client") -> None:

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 def workers(as_json: o.Json = False) -> None:
-    """List the workers: what they have to give, and what is granted."""
+    """List the workers.
+
+    With what each has to give, and how much of that is granted.
+    """
     from tenure.cli.running import with_client
 
     async def act(client: "Client") -> None:
@@ -21,7 +24,10 @@ def workers(as_json: o.Json = False) -> None:
 
 
 def cordon(names: o.Workers, reason: o.Reason = "", as_json: o.Json = False) -> None:
-    """Assign nothing new to workers; what runs there runs on."""
+    """Assign nothing new to workers.
+
+    What runs there runs on.
+    """
     from tenure.cli.running import with_client
 
     async def act(client: "Client") -> None:
