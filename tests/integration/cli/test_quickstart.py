@@ -1,4 +1,4 @@
-"""Does the quickstart do what it says?"""
+"""Do the commands in the README and in the quickstart do what is said of them?"""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.integration.cli.conftest import Terminal
 
-TEXT = (Path(__file__).parents[3] / "docs" / "quickstart.md").read_text()
+ROOT = Path(__file__).parents[3]
 
 
-def script() -> str:
+def script(text: str) -> str:
     """Every command of the document in their order, with what must come out as checks."""
     lines = ["set -euo pipefail"]
-    for language, block in re.findall(r"```(console|python)\n(.*?)```", TEXT, re.DOTALL):
+    for language, block in re.findall(r"```(console|python)\n(.*?)```", text, re.DOTALL):
         if language == "python":
             lines.append(f"[ \"$(python3 - <<'PY'\n{block}PY\n)\" = $'42\\n0' ]")
             continue
@@ -24,7 +26,7 @@ def script() -> str:
             first, _, rest = command.partition("\n")
             if "<<'END'" in first:
                 lines.append(command.rstrip())
-            elif not first.startswith(("source", "tenure demo")):
+            elif not first.startswith(("source", "make")):
                 expected = rest.rstrip().replace("'", "'\\''")
                 quiet = f'set +e; said=$({first}); set -e; echo "$said" >&2'
                 lines.append(f"[ \"$({first})\" = '{expected}' ]" if expected and ";" not in first else first)
@@ -33,14 +35,15 @@ def script() -> str:
     return "\n".join(lines)
 
 
-def test_every_command_of_the_quickstart_works(tmp_path: Path) -> None:
+@pytest.mark.parametrize("document", ["README.md", "docs/quickstart.md"])
+def test_every_command_works(tmp_path: Path, document: str) -> None:
     terminal = Terminal(tmp_path)
     for name, what in {"tenure": "-m tenure.cli", "python3": ""}.items():
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)
         program.write_text(f'#!/bin/sh\nexec {sys.executable} {what} "$@"\n')
         program.chmod(0o755)
-    text = script()
+    text = script((ROOT / document).read_text())
     # Where another program holds the default port, its line about the address must be obeyed.
     address = "eval \"$(grep -o 'export TENURE_ADDRESS=.*' up.txt)\""
     text = text.replace("tenure up --detach", f"tenure up --detach > up.txt; {address}")
