@@ -258,6 +258,7 @@ def test_tables_survive_a_reader_that_leaves(tenure: Terminal) -> None:
         (("--address", "nonsense", "ps"), 2, "'nonsense' is not an address"),
         (("--context", "moon", "ps"), 2, "there is no context 'moon'"),
         (("run", "--on-disconnect", "maybe", "--", "true"), 2, "'maybe' is neither continue nor stop"),
+        (("run", "--", "cat", "bad\udcff"), 2, "'bad\\udcff' is not UTF-8 text"),
     ],
 )
 def test_errors_are_a_readable_line(

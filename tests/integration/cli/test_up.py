@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
+import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tenure.local.process_tree import connected_with, descendants, is_alive, start_ticks
-from tests.integration.cli.conftest import Terminal
+from tests.integration.cli.conftest import TENURE, Terminal
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    import subprocess
 
 
 def up(terminal: Terminal, folder: Path) -> tuple[subprocess.Popen[str], dict[int, int]]:
@@ -134,11 +133,37 @@ def test_the_demo_takes_files_of_any_name(tmp_path: Path) -> None:
     (folder / "secret").write_text("")
     (folder / "secret").chmod(0)
     may_read_all = os.access(folder / "secret", os.R_OK)
-    done = Terminal(tmp_path)("demo", "--input", str(folder), "--agents", "2")
+    said = at_a_terminal(Terminal(tmp_path), "demo", "--input", str(folder), "--agents", "2")
     files = len(names) + 2 + may_read_all
-    assert re.search(rf"rows read back, one per file +{files}\n", done.stdout), done.stdout
-    assert re.search(rf"SHA-256 equal to a direct computation +{files}\n", done.stdout)
-    assert ("1 more may not be read" in done.stdout) == (not may_read_all)
+    assert re.search(rf"rows read back, one per file +{files}\n", said), said
+    assert re.search(rf"SHA-256 equal to a direct computation +{files}\n", said)
+    assert ("1 more may not be read" in said) == (not may_read_all)
+    assert re.search(rf"\d+/{files} done .*\d running, .*\d pending, .*\d read", said), (
+        "a bar shows how far it is"
+    )
+    assert "newest log line: " in said
+    assert "\x1b[31mred" not in said
+
+
+def at_a_terminal(terminal: Terminal, *arguments: str) -> str:
+    """What a person sees of a command that ends well."""
+    screen, side = pty.openpty()
+    running = subprocess.Popen(
+        [*TENURE, *arguments],
+        env={**terminal.env, "TERM": "xterm", "COLUMNS": "100"},
+        stdin=subprocess.DEVNULL,
+        stdout=side,
+        stderr=side,
+    )
+    os.close(side)
+    seen = b""
+    # Linux answers EIO instead of an end once the last writer has gone.
+    with contextlib.suppress(OSError):
+        while part := os.read(screen, 65536):
+            seen += part
+    os.close(screen)
+    assert running.wait(timeout=30) == 0, seen
+    return seen.decode().replace("\r\n", "\n")
 
 
 def test_the_demo_says_when_there_is_nothing_to_do(tmp_path: Path) -> None:

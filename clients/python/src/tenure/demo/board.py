@@ -31,6 +31,8 @@ class Board:
     """Lines of output by task and attempt."""
     done: int = 0
     running: int = 0
+    read: int = 0
+    """Tasks whose output was read to its end."""
     last_line: str = ""
     gaps: dict[str, str] = field(default_factory=dict)
     """Why output of a task is missing."""
@@ -91,6 +93,7 @@ async def repeat_unreadable(client: Client, board: Board) -> None:
             board.files[await client.retry(task_id)] = path
         board.repeated += len(unreadable)
         board.done -= len(unreadable)
+        board.read -= len(unreadable)
         await board.until(len(board.files))
         await board.to_read.join()
 
@@ -116,6 +119,7 @@ async def keep_reading(client: Client, board: Board) -> None:
                 board.last_line = lines[-1]
             elif kind == "gap":
                 board.gaps[task_id] = message.gap.reason
+        board.read += 1
         board.to_read.task_done()
 
 

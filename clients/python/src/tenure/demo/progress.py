@@ -39,7 +39,7 @@ async def _plain(board: Board) -> None:
         await asyncio.sleep(LIVE_SECONDS)
         now = (
             f"  {board.done} of {len(board.files)} done, {board.running} running, "
-            f"{board.pending} pending; {_last(board)}"
+            f"{board.pending} pending, {board.read} read; {_last(board)}"
         )
         if time.monotonic() - shown >= PLAIN_SECONDS and now != said:
             shown, said = time.monotonic(), now
@@ -53,18 +53,21 @@ async def _live(board: Board) -> None:
     from rich.text import Text
 
     columns = (
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=20),
         TextColumn("{task.completed:.0f}/{task.total:.0f} done"),
-        TextColumn("{task.fields[running]} running, {task.fields[pending]} pending"),
+        TextColumn(
+            "{task.fields[running]} running, {task.fields[pending]} pending, {task.fields[read]} read"
+        ),
         TimeElapsedColumn(),
     )
     progress = Progress(*columns)
-    bar = progress.add_task("", total=len(board.files), running=0, pending=len(board.files))
+    bar = progress.add_task("", total=len(board.files), running=0, pending=len(board.files), read=0)
     log = Text(style="dim", no_wrap=True, overflow="ellipsis")
     console = Console(no_color=bool(os.environ.get("NO_COLOR")))
     with Live(Group(progress, log), console=console, refresh_per_second=10):
         while True:
-            progress.update(bar, completed=board.done, running=board.running, pending=board.pending)
+            counts = {"running": board.running, "pending": board.pending, "read": board.read}
+            progress.update(bar, completed=board.done, **counts)
             log.plain = _last(board)
             await asyncio.sleep(LIVE_SECONDS)
 

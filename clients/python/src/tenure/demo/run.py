@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 120.0
 TIME_LIMIT: Final = 600.0
 SHOWN_PROBLEMS: Final = 10
+UNEXPLAINED_SECONDS: Final = 4.0
 
 
 async def run_demo(folder: Path | None, *, limit: int, agents: int, keep: bool = False) -> int:
@@ -75,11 +76,22 @@ async def _perform(fleet: Fleet, files: list[Path]) -> int:
                 killed, killed_at = await _unless(failed, _kill_half_way(fleet, board))
                 await _unless(failed, board.until(len(files)))
                 seconds = time.monotonic() - began
-                await _unless(failed, board.to_read.join())
+                await _unless(failed, _read_the_rest(board))
                 await _unless(failed, repeat_unreadable(client, board))
             say(f"All {len(files)} tasks have ended after {seconds:.1f} s; checking every row and history …")
             verdict = await _unless(failed, judge(client, board, killed_at))
     return _tell(verdict, seconds, killed)
+
+
+async def _read_the_rest(board: Board) -> None:
+    """Return when every reader has come to an end; told when that takes a while."""
+    try:
+        async with asyncio.timeout(UNEXPLAINED_SECONDS):
+            await board.to_read.join()
+    except TimeoutError:
+        missing = len(board.files) - board.read
+        say(f"  All tasks have ended; output of {missing} may have died with its node, and is waited for …")
+        await board.to_read.join()
 
 
 async def _submit(client: Client, board: Board, files: list[Path], run: str) -> None:
