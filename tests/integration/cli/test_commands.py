@@ -47,6 +47,13 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_no_line_of_the_list_of_commands_is_cut_off(nowhere: Terminal) -> None:
+    said = nowhere("--help", env={"COLUMNS": "80"}).stdout
+    commands = said.partition("Commands:")[2].partition("Examples:")[0]
+    assert len(commands.split("\n")) > len({command.split()[0] for command in COMMANDS})
+    assert "..." not in commands
+
+
 def completed(terminal: Terminal, line: str) -> list[str]:
     """What bash offers for the line when the completion that we print for it has been sourced."""
     script = (

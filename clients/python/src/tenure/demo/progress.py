@@ -66,8 +66,9 @@ async def _live(board: Board) -> None:
     console = Console(no_color=bool(os.environ.get("NO_COLOR")))
     with Live(Group(progress, log), console=console, refresh_per_second=10):
         while True:
-            counts = {"running": board.running, "pending": board.pending, "read": board.read}
-            progress.update(bar, completed=board.done, **counts)
+            progress.update(
+                bar, completed=board.done, running=board.running, pending=board.pending, read=board.read
+            )
             log.plain = _last(board)
             await asyncio.sleep(LIVE_SECONDS)
 

@@ -59,9 +59,10 @@ def demo(
     agents: Annotated[int, typer.Option("--agents", min=2, max=50, help="How many worker nodes.")] = 3,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the data and logs of the fleet.")] = False,
 ) -> None:
-    """Run many tasks, kill a node half way, check the result.
+    """Run many tasks, and kill a node half way.
 
-    Each task computes the SHA-256 and the gzip size of one file, on a fleet that is started for it.
+    Each task computes the SHA-256 and the gzip size of one file, on a fleet that is started for it. The
+    results are checked.
     """
     from tenure.cli.running import to_the_end
     from tenure.demo import run_demo

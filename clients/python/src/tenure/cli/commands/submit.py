@@ -49,9 +49,10 @@ def submit(
     ] = "",
     as_json: o.Json = False,
 ) -> None:
-    """Submit tasks and print their ids, one per line.
+    """Submit tasks and print their ids.
 
-    A command, or files with tasks (docs/reference/spec-file.md); with --array or --each-line many of it.
+    One per line. A command, or files with tasks (docs/reference/spec-file.md); with --array or --each-line
+    many of it.
     """
     given = dict(locals())
     from tenure.cli.describe import spec_from_options

@@ -32,7 +32,9 @@ def wait(
     any_of: Annotated[bool, typer.Option("--any", help="Until one of them has ended.")] = False,
     as_json: o.Json = False,
 ) -> None:
-    """Wait until tasks have ended; - reads ids from standard input.
+    """Wait until tasks have ended.
+
+    - in place of ids reads them from standard input.
 
     The exit code is the task's own; of several: 0 when all succeeded, else 1; 124 when the time is up.
     """
@@ -132,7 +134,7 @@ def cancel(
     reason: o.Reason = "",
     as_json: o.Json = False,
 ) -> None:
-    """Cancel tasks by id, or all that match the filters.
+    """Cancel tasks, by id or by filter.
 
     Returns when the cancellation is stored; processes get SIGTERM and, after their grace, SIGKILL.
     """
@@ -151,7 +153,10 @@ def cancel(
 
 
 def retry(ids: o.TaskIds, as_json: o.Json = False) -> None:
-    """Submit ended tasks once more; prints the new ids."""
+    """Submit ended tasks once more.
+
+    Prints the ids of the new ones.
+    """
     from tenure.cli.running import with_client
 
     async def act(client: "Client") -> None:
