@@ -175,15 +175,27 @@ def test_the_demo_says_when_there_is_nothing_to_do(tmp_path: Path) -> None:
     assert empty.stderr == f"tenure: --input: there is no readable file below {tmp_path / 'empty'}\n"
 
 
-def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path) -> None:
-    running = Terminal(tmp_path).start("demo", "--limit", "2000")
+@pytest.mark.parametrize(
+    ("moment", "limit", "again"), [("Ready after", 2000, True), ("Stopping the fleet", 20, False)]
+)
+def test_an_interrupted_demo_leaves_nothing_behind(
+    tmp_path: Path, moment: str, limit: int, again: bool
+) -> None:
+    terminal = Terminal(tmp_path)
+    (tmp_path / "tmp").mkdir()
+    terminal.env["TMPDIR"] = str(tmp_path / "tmp")
+    running = terminal.start("demo", "--limit", str(limit))
     assert running.stdout is not None
-    while "Ready after" not in running.stdout.readline():
+    while moment not in running.stdout.readline():
         assert running.poll() is None
     tree = {pid: start_ticks(pid) for pid in descendants(running.pid)}
     running.send_signal(signal.SIGINT)
+    if again:
+        wait_until(lambda: not all(map(is_alive, tree)), within=20, what="the fleet is being stopped")
+        running.send_signal(signal.SIGINT)
     said, errors = running.communicate(timeout=30)
     assert running.returncode == 130
     assert "nothing is left behind" in said
     assert errors == ""
-    wait_until(lambda: gone(tree), within=5, what="every process has ended")
+    assert gone(tree)
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -191,7 +191,22 @@ class Fleet:
                 )
 
     async def stop(self) -> None:
-        """End every process of the fleet and everything that they started. Idempotent."""
+        """End every process of the fleet and everything that they started. Idempotent.
+
+        Whoever cancels it waits until that is done: half a stop would leave processes and the folder behind.
+        """
+        ending = asyncio.ensure_future(self._end())
+        cancelled: asyncio.CancelledError | None = None
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        ending.result()
+
+    async def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             if process.stdin is not None and process.stdout is not None:
