@@ -72,8 +72,10 @@ def _summary(world: World, task: Task) -> str:
         case TaskState.SUCCEEDED:
             return f"attempt {task.attempt} ended well on worker {task.attempts[-1].worker}"
         case TaskState.FAILED | TaskState.CANCELLED:
-            tries = "1 attempt" if task.attempt == 1 else f"{task.attempt} attempts"
-            return f"it has ended after {tries}" + (f": {task.reason}" if task.reason else "")
+            when = {0: "before its first attempt", 1: "after 1 attempt"}.get(
+                task.attempt, f"after {task.attempt} attempts"
+            )
+            return f"it has ended {when}" + (f": {task.reason}" if task.reason else "")
     assert_never(task.state)
 
 

@@ -149,8 +149,12 @@ def test_explain_in_every_other_state() -> None:
     rig.do(e.CancelRequested(1, [alone.id], "enough"))
     assert rig.core.explain(alone).summary == "it is being cancelled on worker w1: enough"
     agent.succeeds(alone)
+    assert rig.core.explain(alone).summary == "attempt 1 ended well on worker w1"
     story = rig.core.explain(alone).story
     assert [line.split(" ", 1)[1] for line in story if " " in line][-1].startswith("SUCCEEDED")
+    (unwanted,) = rig.submit(Spec(demand=Demand(cpu_milli=9_000)))
+    rig.do(e.CancelRequested(1, [unwanted.id], "enough"))
+    assert rig.core.explain(unwanted).summary == "it has ended before its first attempt: enough"
     (huge,) = rig.submit(Spec(demand=Demand(cpu_milli=9_000)))
     suggestions = rig.core.explain(huge).suggestions
     assert suggestions == [
