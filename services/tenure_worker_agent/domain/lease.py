@@ -41,6 +41,16 @@ class Lease:
         return self._turn.now.boot < self.deadline
 
     @property
+    def punctual(self) -> bool:
+        """Whether it is live and no beat is due, under way or to be repeated.
+
+        What runs until the lease ends may begin only then: the next beats still have the time that they are
+        meant to have before a TERM is due. Later the TERM may be due already, in a lease that is still live.
+        """
+        waits = not self._in_flight and not self._failures
+        return waits and self.live and self._turn.now.boot < self._next_at
+
+    @property
     def due(self) -> Instant:
         return FOREVER if self._in_flight else self._next_at
 

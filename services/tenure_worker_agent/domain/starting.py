@@ -1,6 +1,8 @@
 """May this attempt be exec'd, and how?
 
-Only with a live deadline, for the present connect, for a fence that was never begun here (invariant I4).
+Only with a live deadline, for the present connect, for a fence that was never begun here (invariant I4). An
+exclusive attempt waits for the answer to a beat that is due: else it might begin in the last part of its
+lease, where it is to be stopped, and each attempt that is begun and stopped there is a counted loss.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class Starting:
         self._lease = lease
         self._holdings = holdings
         self._waiting: dict[str, Start] = {}
-        """Starts of the present stream that wait for a live deadline."""
+        """Starts of the present stream that wait for the answer to a beat."""
         self.closed = False
         """The node is shutting down: what waits is decided by the end of the stream."""
 
@@ -41,7 +43,7 @@ class Starting:
             self._launch(starts)
 
     def resume(self) -> None:
-        """The deadline may be live again."""
+        """A beat was answered."""
         if self._waiting and self._lease.live and not self.closed:
             starts = list(self._waiting.values())
             self._waiting.clear()
@@ -79,16 +81,20 @@ class Starting:
 
     def _order(self, start: Start, plan: RunProcess) -> None:
         fence, lease = start.fence, self._lease
+        if plan.exclusive and not lease.punctual:
+            self._waiting[fence] = start
+            return
         attempt = Attempt(Stage.ORDERED)
         attempt.grace = plan.grace
         note: dict[str, object] = {"relay": start.relay}
-        times = None
+        times, not_after = None, lease.deadline
         if plan.exclusive:
             times = lease.kill_times(plan.grace)
+            not_after = times[0]
             attempt.exclusive, attempt.kill_at = True, times[1]
             note.update(exclusive=True, grace=plan.grace)
         if plan.run_limit:
             note["limit"] = plan.run_limit
         self._holdings.add(fence, attempt)
         self._turn.do(PlaceLogs(fence, start.relay, fresh=True))
-        self._turn.do(OrderProcess(fence, plan.order, lease.deadline, times, note))
+        self._turn.do(OrderProcess(fence, plan.order, not_after, times, note))

@@ -70,6 +70,10 @@ class Rig:
             case c.OrderProcess():
                 self._begins(command.fence)
                 assert command.not_after <= self.deadline
+                if command.exclusive is not None:
+                    term_at, kill_at = command.exclusive
+                    assert command.not_after <= term_at < kill_at, "it may begin when it is to be stopped"
+                    assert self.boot < term_at, "it is to be stopped before it begins"
             case c.KeepResults():
                 for each, result in command.results:
                     if result.outcome is AttemptOutcome.SUCCEEDED:

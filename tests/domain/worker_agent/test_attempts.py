@@ -1,5 +1,6 @@
 """What becomes of an attempt on its node?"""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -222,6 +223,44 @@ def test_exclusive_attempts_go_on_only_while_beats_name_them() -> None:
     rig.wait(TTL / 4 * 1.3)
     rig.beat()
     assert not rig.take(c.ExtendDeadlines)
+
+
+def test_an_exclusive_attempt_does_not_begin_in_a_lease_in_which_it_is_to_be_stopped() -> None:
+    """The scheduler stood still and comes back: its Start overtakes the answer to the beat that is due."""
+    rig = Rig().connected()
+    rig.command(process(1, exclusive=True))
+    (term_at, _) = rig.one(c.OrderProcess).exclusive or (0.0, 0.0)
+    rig.started(1)
+    rig.wait(term_at + 0.1 - rig.boot)
+    rig.exited(1, cause="deadline", code=None, signal=15)
+    assert outcomes(rig.told().values()) == [O.LOST]
+    assert rig.boot < rig.deadline
+    rig.command(process(2, exclusive=True), process(3), noop(4), accepted=[fence(1)])
+    assert rig.one(c.OrderProcess).fence == fence(3)
+    assert rig.one(c.KeepResults).results[0][0] == fence(4)
+    rig.beat()
+    order = rig.one(c.OrderProcess)
+    assert order.fence == fence(2)
+    assert order.exclusive is not None
+    assert order.not_after == order.exclusive[0] > rig.boot + TTL / 4 * 1.2
+
+
+def test_an_exclusive_attempt_never_begins_while_beats_fail() -> None:
+    rig = Rig().connected()
+    rig.wait(TTL / 4 * 1.3)
+    numbers = itertools.count(1)
+    while rig.boot < rig.deadline:
+        for beat in rig.take(c.SendBeat):
+            rig.command(process(next(numbers), exclusive=True))
+            rig.do(e.BeatFailed(beat.ticket, session_lost=False, reason="no answer in time"))
+        rig.command(process(next(numbers), exclusive=True))
+        rig.wait(0.1)
+    rig.command(stops=[e.Stop(fence(1), O.CANCELLED, "enough")])
+    assert rig.told() == {fence(1): c.NotStarted("enough")}
+    assert not rig.take(c.OrderProcess)
+    rig.wait(TTL)
+    rig.beat()
+    assert len(rig.take(c.OrderProcess)) == next(numbers) - 2
 
 
 def test_the_agent_kills_exclusive_attempts_when_the_warden_is_silent() -> None:
