@@ -247,8 +247,8 @@ class Holdings:
             self._turn.do(StopProcess(order.fence, note))
 
     def accepted(self, fences: Iterable[str]) -> None:
-        """These results are committed."""
-        self._conclude([fence for fence in fences if self._has_ended(fence)])
+        """These results are committed. One that was told twice may be named twice."""
+        self._conclude([fence for fence in dict.fromkeys(fences) if self._has_ended(fence)])
 
     def _has_ended(self, fence: str) -> bool:
         attempt = self.attempts.get(fence)

@@ -45,6 +45,15 @@ def test_a_result_is_told_again_until_it_is_answered() -> None:
     assert not rig.told()
 
 
+def test_a_result_that_was_told_twice_may_be_accepted_twice_at_once() -> None:
+    """The scheduler stood still for so long that it found the repetition beside the first report."""
+    rig = Rig().connected()
+    rig.command(noop(1))
+    rig.wait(10.1)
+    rig.command(accepted=[fence(1), fence(1)])
+    assert rig.one(c.DropResults).fences == [fence(1)]
+
+
 def test_a_result_is_on_its_way_before_it_is_written() -> None:
     rig = Rig().connected()
     commands = rig.command(noop(1))
