@@ -16,10 +16,10 @@ _LONGEST_PAUSE = 0.1
 
 
 @overload
-async def eventually(condition: Callable[[], Awaitable[T]], *, within: float = 10.0, what: str = "") -> T: ...
+async def eventually(condition: Callable[[], Awaitable[T]], *, within: float = 20.0, what: str = "") -> T: ...
 @overload
-async def eventually(condition: Callable[[], T], *, within: float = 10.0, what: str = "") -> T: ...
-async def eventually(condition: Callable[[], Any], *, within: float = 10.0, what: str = "") -> Any:
+async def eventually(condition: Callable[[], T], *, within: float = 20.0, what: str = "") -> T: ...
+async def eventually(condition: Callable[[], Any], *, within: float = 20.0, what: str = "") -> Any:
     """Return the first true answer of `condition`, which may be a function or a coroutine function.
 
     An AssertionError or LookupError that it raises counts as "not yet". Fails with the last answer after
@@ -42,7 +42,7 @@ async def eventually(condition: Callable[[], Any], *, within: float = 10.0, what
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-def wait_until(condition: Callable[[], T], *, within: float = 10.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], *, within: float = 20.0, what: str = "") -> T:
     """Do as `eventually` does, for code without an event loop; blocks."""
     deadline = time.monotonic() + within
     pause = _FIRST_PAUSE

@@ -133,7 +133,7 @@ async def test_a_wait_survives_the_server(running: Running) -> None:
     async with tenure.Client(address) as client:
         task_id = await client.submit(tenure.noop())
         wait = asyncio.create_task(client.wait(task_id))
-        await eventually(lambda: running.store.calls["WaitTasks"] > 0, within=5, what="the wait has begun")
+        await eventually(lambda: running.store.calls["WaitTasks"] > 0, what="the wait has begun")
         port = await running.stop(address)
         await running.scheduler(port=port)
         await running.store.finish(task_id)
@@ -181,9 +181,7 @@ async def test_a_tail_waits_for_a_relay_and_survives_its_restart(running: Runnin
     async with tenure.Client(address) as client:
         tail = client.follow_logs("t" * 20, raw=True)
         first = asyncio.ensure_future(anext(tail))
-        await eventually(
-            lambda: running.store.calls["GetServerInfo"] > 0, within=5, what="it asks for relays"
-        )
+        await eventually(lambda: running.store.calls["GetServerInfo"] > 0, what="it asks for relays")
         relay = await running.relay(cut_after=2)
         data = (await first).chunk.data
         port = await running.stop(relay)

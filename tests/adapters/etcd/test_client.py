@@ -152,7 +152,7 @@ async def test_the_state_of_the_cluster_is_shown(three: list[EtcdServer]) -> Non
     async with EtcdClient(endpoints) as client:
         await answers(client)
         three[2].kill()
-        statuses = await client.statuses(timeout=2)
+        statuses = await client.statuses(timeout=20)
         assert list(statuses) == endpoints
         assert isinstance(statuses[endpoints[2]], EtcdUnavailable)
         status = statuses[endpoints[0]]

@@ -87,7 +87,7 @@ async def test_follow_ends_with_the_exit_status(relay: RelayProcess, scheduler: 
     await push_all(relay, spool)
     finals = {"stdout_bytes": len(spool.content[1]), "stderr_bytes": len(spool.content[2])}
     scheduler.set(TASK, TASK_STATE_SUCCEEDED, 1, outcome=ATTEMPT_OUTCOME_SUCCEEDED, exit_code=0, **finals)
-    messages = await asyncio.wait_for(following, 10)
+    messages = await asyncio.wait_for(following, 20)
     assert messages[0].attempt_begin.fence == FENCE
     assert [(e.channel, e.text, e.partial) for e in entries(messages)] == [
         (1, b"hello", False),
@@ -103,7 +103,7 @@ async def test_follow_ends_with_the_exit_status(relay: RelayProcess, scheduler: 
 
 async def test_a_task_without_output_ends_at_once(relay: RelayProcess, scheduler: SchedulerEndpoint) -> None:
     scheduler.set(TASK, TASK_STATE_SUCCEEDED, 1, outcome=ATTEMPT_OUTCOME_SUCCEEDED, exit_code=0)
-    messages = await asyncio.wait_for(tail(relay, TASK, follow=True), 5)
+    messages = await asyncio.wait_for(tail(relay, TASK, follow=True), 20)
     assert [m.WhichOneof("item") for m in messages] == ["attempt_begin", "attempt_end", "end"]
     assert messages[-1].end.log_state == LOG_STATE_COMPLETE
 
@@ -121,7 +121,7 @@ async def test_attempts_come_in_turn(relay: RelayProcess, scheduler: SchedulerEn
     scheduler.set(
         TASK, TASK_STATE_SUCCEEDED, 2, outcome=ATTEMPT_OUTCOME_SUCCEEDED, exit_code=0, stdout_bytes=4
     )
-    messages = await asyncio.wait_for(following, 15)
+    messages = await asyncio.wait_for(following, 20)
     kinds = [m.WhichOneof("item") for m in messages]
     assert [k for k in kinds if k != "lines"] == [
         "attempt_begin",

@@ -50,10 +50,10 @@ async def test_every_kind_of_call_is_served_by_the_leader() -> None:
 async def test_metadata_trace_and_deadline_go_along() -> None:
     async with serving(Probe("leader")) as leader, follower_of(leader) as client:
         metadata = (("x-custom", "mine"), ("traceparent", TRACE))
-        answer = await client.unary("Echo", pb.EchoRequest(), metadata=metadata, timeout=5.0)
+        answer = await client.unary("Echo", pb.EchoRequest(), metadata=metadata, timeout=60.0)
         assert answer.facts["custom"] == "mine"
         assert answer.facts["traceparent"] == TRACE
-        assert 3.0 < float(answer.facts["remaining"]) <= 5.5
+        assert 30.0 < float(answer.facts["remaining"]) <= 60.5
 
 
 async def test_headers_and_trailers_come_back() -> None:
@@ -62,7 +62,7 @@ async def test_headers_and_trailers_come_back() -> None:
         await call
         assert ("x-trailer", "leader") in tuple(await call.trailing_metadata())
         stream = client.stream("Count", pb.EchoRequest(text="hang"))
-        assert ("x-header", "leader") in tuple(await asyncio.wait_for(stream.initial_metadata(), 5))
+        assert ("x-header", "leader") in tuple(await asyncio.wait_for(stream.initial_metadata(), 20))
         stream.cancel()
 
 
@@ -94,7 +94,7 @@ async def test_a_cancel_reaches_the_leader() -> None:
         call = client.stream("Count", pb.EchoRequest(text="hang", count=1))
         assert (await call.read()).text == "0"
         call.cancel()
-        await asyncio.wait_for(probe.ended.wait(), 5)
+        await asyncio.wait_for(probe.ended.wait(), 20)
 
 
 async def test_a_forwarded_conversation_goes_back_and_forth() -> None:
@@ -102,9 +102,9 @@ async def test_a_forwarded_conversation_goes_back_and_forth() -> None:
         call = client.chat("Chat")
         for word in ("one", "two", "three"):
             await call.write(pb.EchoRequest(text=word))
-            assert (await asyncio.wait_for(call.read(), 5)).text == word
+            assert (await asyncio.wait_for(call.read(), 20)).text == word
         await call.done_writing()
-        assert await asyncio.wait_for(call.code(), 5) is grpc.StatusCode.OK
+        assert await asyncio.wait_for(call.code(), 20) is grpc.StatusCode.OK
 
 
 async def test_replicas_that_point_at_each_other_do_not_loop() -> None:
@@ -135,7 +135,7 @@ async def test_a_leader_that_cannot_be_reached_is_unavailable_with_advice() -> N
         unused.bind(("127.0.0.1", 0))
         dead = f"127.0.0.1:{unused.getsockname()[1]}"
         async with follower_of(dead) as client:
-            error = from_rpc_error(await failure_of(client.unary("Echo", pb.EchoRequest(), timeout=5)))
+            error = from_rpc_error(await failure_of(client.unary("Echo", pb.EchoRequest(), timeout=20)))
             assert isinstance(error, errors.Unavailable)
             assert "leading replica could not be reached" in error.message
             assert error.retry_after is not None

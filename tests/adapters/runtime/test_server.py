@@ -115,12 +115,12 @@ async def test_a_bug_is_internal_and_tells_nothing_of_the_inside() -> None:
 async def test_the_deadline_is_known_and_cancels_the_handler() -> None:
     probe = Probe()
     async with serving(probe) as address, calling(address) as client:
-        answer = await client.unary("Echo", pb.EchoRequest(), timeout=5.0)
-        assert 3.0 < float(answer.facts["remaining"]) <= 5.5
+        answer = await client.unary("Echo", pb.EchoRequest(), timeout=60.0)
+        assert 30.0 < float(answer.facts["remaining"]) <= 60.5
         assert (await client.unary("Echo", pb.EchoRequest())).facts["remaining"] == "None"
         error = await failure_of(client.unary("Echo", pb.EchoRequest(text="hang"), timeout=0.2))
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await asyncio.wait_for(probe.ended.wait(), 5)
+        await asyncio.wait_for(probe.ended.wait(), 20)
 
 
 async def test_a_cancelled_stream_closes_the_method() -> None:
@@ -129,7 +129,7 @@ async def test_a_cancelled_stream_closes_the_method() -> None:
         call = client.stream("Count", pb.EchoRequest(text="hang", count=1))
         assert (await call.read()).text == "0"
         call.cancel()
-        await asyncio.wait_for(probe.ended.wait(), 5)
+        await asyncio.wait_for(probe.ended.wait(), 20)
 
 
 async def test_a_stopping_server_tells_its_callers_to_retry() -> None:
@@ -141,10 +141,10 @@ async def test_a_stopping_server_tells_its_callers_to_retry() -> None:
         stream = client.stream("Count", pb.EchoRequest(text="hang", count=1))
         assert (await stream.read()).text == "0"
         unary = client.unary("Echo", pb.EchoRequest(text="hang"))
-        await asyncio.wait_for(probe.hanging.wait(), 5)
+        await asyncio.wait_for(probe.hanging.wait(), 20)
         ends = asyncio.gather(failure_of(stream.read()), failure_of(unary))
         await server.stop(grace=0.2)
-        for error in await asyncio.wait_for(ends, 5):
+        for error in await asyncio.wait_for(ends, 20):
             told = from_rpc_error(error)
             assert isinstance(told, errors.Unavailable)
             assert (told.message, told.retry_after) == ("this server is stopping", 0.1)
@@ -178,8 +178,8 @@ async def test_a_reader_that_does_not_read_does_not_hold_up_the_stop() -> None:
     async with calling(f"127.0.0.1:{port}") as client:
         call = client.stream("Count", pb.EchoRequest(count=1_000_000))
         assert (await call.read()).text == "0"
-        await asyncio.wait_for(server.stop(grace=0.2), 5)
-        await asyncio.wait_for(probe.ended.wait(), 5)
+        await asyncio.wait_for(server.stop(grace=0.2), 20)
+        await asyncio.wait_for(probe.ended.wait(), 20)
         error = await failure_of(drained(call))
         assert error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 

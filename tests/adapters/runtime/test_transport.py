@@ -89,7 +89,7 @@ async def test_a_workers_certificate_is_for_work_only(pki: Pki) -> None:
 
 async def test_without_a_client_certificate_nobody_connects(pki: Pki) -> None:
     async with serving(tls=pki.server()) as address, calling(address, TlsConfig(ca=pki.ca)) as client:
-        error = await failure_of(client.unary("Echo", pb.EchoRequest(), timeout=3))
+        error = await failure_of(client.unary("Echo", pb.EchoRequest(), timeout=20))
         assert error.code() is grpc.StatusCode.UNAVAILABLE
 
 

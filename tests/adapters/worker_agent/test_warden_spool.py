@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,12 +78,21 @@ def test_no_file_without_output(plain: WardenProcess) -> None:
     assert not list((plain.state / "spool").iterdir())
 
 
+def has_frames(warden: WardenProcess, count: int) -> bool:
+    return len(warden.frames(F)) == count
+
+
 def test_channels_keep_their_order(plain: WardenProcess) -> None:
-    loop = "for i in 1 2 3; do echo out$i; sleep 0.05; echo err$i >&2; sleep 0.05; done"
+    """Each piece is written once the one before it is in the spool."""
+    loop = "for i in 1 2 3; do echo out$i; read; echo err$i >&2; read; done"
     script = f"{loop}; echo '{{}}' >&$TENURE_RECORDS_FD"
-    plain.run(Order(F, ["bash", "-c", script], records=True))
-    payloads = [(frame.channel, bytes(frame.payload)) for frame in plain.frames(F)]
+    plain.order(Order(F, ["bash", "-c", script], records=True, stdin_pipe=True))
     expected = [(c, f"{w}{i}\n".encode()) for i in (1, 2, 3) for c, w in ((1, "out"), (2, "err"))]
+    for count in range(1, len(expected) + 1):
+        wait_until(partial(has_frames, plain, count))
+        plain.send({"do": "stdin", "fence": F, "data": "Cg=="})
+    assert plain.exit_of(F)["code"] == 0
+    payloads = [(frame.channel, bytes(frame.payload)) for frame in plain.frames(F)]
     assert payloads == [*expected, (3, b"{}\n")]
 
 

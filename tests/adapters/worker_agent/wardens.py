@@ -155,6 +155,14 @@ def a_warden(state: Path, *flags: str) -> Iterator[WardenProcess]:
         shutil.rmtree(state, ignore_errors=True)
 
 
+def one_is_in_time(tried: Callable[[int], bool], tries: int = 5) -> None:
+    """Demand punctuality on a machine that may stand still: a stall excuses one try, not all of them.
+
+    `tried` gets the number of the try and says whether it was in time; whatever else must hold it asserts.
+    """
+    assert any(tried(number) for number in range(tries)), f"none of {tries} was in time"
+
+
 def remove_groups(state: Path) -> None:
     """Kill and remove what a killed warden left in its control groups."""
     if any((path / group_name(state)).exists() for path in mounted().values()):

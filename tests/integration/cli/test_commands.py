@@ -204,8 +204,9 @@ def test_logs_are_followed_to_the_end(tenure: Terminal) -> None:
     assert (done.stdout, done.stderr) == ("1\n2\n3\n", "e\n")
     assert tenure.out("logs", "--last", "2", task_id) in ("2\n3", "3")
     lines = objects(tenure.out("logs", "--json", task_id))
-    assert [line["text"] for line in lines if line["type"] == "line"] == ["1", "2", "3", "e"]
-    assert lines[1]["channel"] == "stdout"
+    texts = [(line["channel"], line["text"]) for line in lines if line["type"] == "line"]
+    assert [text for channel, text in texts if channel == "stdout"] == ["1", "2", "3"]
+    assert [text for channel, text in texts if channel == "stderr"] == ["e"]
     followed = objects(tenure.out("logs", "-f", "--json", task_id))
     assert followed[-1]["type"] == "end"
     assert (followed[-1]["state"], followed[-1]["exit_code"]) == ("succeeded", 0)

@@ -53,7 +53,7 @@ def test_everything_ends_with_it(tmp_path: Path, number: int) -> None:
     assert running.returncode == (0 if number != signal.SIGKILL else -9)
     assert errors == ""
     wait_until(lambda: gone(tree), within=20, what="every process has ended")
-    wait_until(lambda: not connected_with(tmp_path / "data"), within=5, what="no task is left")
+    wait_until(lambda: not connected_with(tmp_path / "data"), what="no task is left")
 
 
 def test_what_dies_is_started_again_and_told(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ async def test_an_agent_that_is_told_to_end_leaves_its_tasks_running(a_fleet: Fl
 
 async def test_a_silent_node_is_fenced_when_it_comes_back(a_fleet: Fleets, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    options = {"workers.ttl": "3s"}
+    options = {"workers.ttl": "6s"}
     async with a_fleet(agents=2, scheduler_options=options) as (fleet, client):
         (task_id,) = await submit(client, [until_gate(gate, 2)])
         (running,) = await until_running(client, [task_id])

@@ -116,8 +116,8 @@ async def test_cancel_gives_time_to_end_in_order(a_fleet: Fleets) -> None:
     polite = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
     deaf = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
     specs = [tenure.process(["sh", "-c", script]) for script in (polite, deaf)]
-    for spec in specs:
-        spec.timeouts.stop_grace.FromMilliseconds(400)
+    specs[0].timeouts.stop_grace.FromSeconds(30)
+    specs[1].timeouts.stop_grace.FromMilliseconds(400)
     async with a_fleet() as (_, client):
         ids = await submit(client, specs)
         running = await until_running(client, ids)
