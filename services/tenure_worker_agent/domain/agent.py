@@ -22,9 +22,8 @@ from tenure_worker_agent.domain.turn import Turn
 
 ACK_DELAY: Final = 0.25
 """How long the number of a command may wait for a report that takes it along."""
-LAST_WORDS: Final = 2.0
-"""Seconds that a shutdown waits for the last results to be acknowledged."""
-LAST_WORDS_OF_WARDEN: Final = 0.5
+LAST_WORDS: Final = 5.0
+"""Seconds that an end waits at most for the last results to be acknowledged."""
 
 
 class Agent:
@@ -110,7 +109,7 @@ class Agent:
         self.starting.closed = True
         self.holdings.warden_died()
         self._dying = "the warden died"
-        self._leave_by = self._turn.now.boot + LAST_WORDS_OF_WARDEN
+        self._leave_by = self._turn.now.boot + LAST_WORDS
 
     def _on_stop_requested(self, _: e.StopRequested) -> None:
         # Tasks run on; only what a stopping warden ended has last words that nobody else would say.
