@@ -93,6 +93,15 @@ class WorkerVerdict(IntEnum):
     RETIRED = 4
 
 
+class WorkerPhase(IntEnum):
+    """What an agent says of itself."""
+
+    BOOTING = 1
+    READY = 2
+    STOPPING = 3
+    """Its node is being shut down: it starts nothing any more."""
+
+
 class OnDisconnect(IntEnum):
     """What becomes of a task whose worker cannot reach the scheduler."""
 

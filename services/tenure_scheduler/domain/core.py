@@ -53,7 +53,6 @@ HANDLERS: dict[type, Callable[[World, Any], None]] = {
     e.HelloReceived: sessions.on_hello,
     e.StreamClosed: losses.on_stream_closed,
     e.HoldAnnounced: losses.on_hold,
-    e.WorkerRetired: requests.on_retired,
     e.LeaseGranted: sessions.on_lease_granted,
     e.WorkerRegistered: sessions.on_registered,
     e.JoinFailed: sessions.on_join_failed,

@@ -248,15 +248,6 @@ class HoldAnnounced:
     seconds: Duration
 
 
-@dataclass(slots=True)
-class WorkerRetired:
-    """A worker said that it leaves for good and runs nothing any more."""
-
-    worker: str
-    stream: int
-    reason: str = ""
-
-
 # --- from etcd ----------------------------------------------------------------------------------------------
 
 
@@ -382,7 +373,6 @@ Event: TypeAlias = (
     | HelloReceived
     | StreamClosed
     | HoldAnnounced
-    | WorkerRetired
     | LeaseGranted
     | WorkerRegistered
     | JoinFailed

@@ -6,7 +6,7 @@ deletion after its connection was reset (early loss). What follows waits for gra
 
 from __future__ import annotations
 
-from tenure_core.states import LossEvidence, OnDisconnect, WorkerVerdict
+from tenure_core.states import LossEvidence, OnDisconnect, WorkerPhase, WorkerVerdict
 from tenure_core.timing import NEVER, Instant
 from tenure_scheduler.domain import storm as storms
 from tenure_scheduler.domain.commands import AnswerWorkers, DeleteLive
@@ -47,6 +47,18 @@ def on_stream_closed(world: World, event: StreamClosed) -> None:
     world.fleet_version += 1
     if event.how is StreamEnd.RESET and worker.direct:
         arm_reattach(world, worker, world.now.boot + world.config.reattach_grace)
+    elif event.how is StreamEnd.ENDED and worker.phase == WorkerPhase.STOPPING and not worker.attempts:
+        _retire(world, worker)
+
+
+def _retire(world: World, worker: Worker) -> None:
+    """It said that its node shuts down, told all results and left: nobody has to wait for its lease."""
+    worker.verdict = WorkerVerdict.RETIRED
+    worker.reason = "it was shut down"
+    worker.updated_ns = world.now.utc_ns
+    world.touch_worker(worker)
+    if worker.live_revision and not worker.deleting:
+        delete_live(world, worker, worker.reason)
 
 
 def arm_reattach(world: World, worker: Worker, due: Instant) -> None:

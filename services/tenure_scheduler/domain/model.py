@@ -23,6 +23,7 @@ from tenure_core.states import (
     LossEvidence,
     OnDisconnect,
     TaskState,
+    WorkerPhase,
     WorkerVerdict,
 )
 from tenure_core.timing import NEVER, Duration, Instant, UtcNs
@@ -406,6 +407,7 @@ class Worker:
         self.greeted = False
         """It said Hello to this leader: what is missed of it from now on, it missed itself."""
         self.phase = 0
+        """A `WorkerPhase` as the agent said it on this stream; 0: it has not said any."""
         self.dirty = False
 
     @property
@@ -416,7 +418,12 @@ class Worker:
     @property
     def schedulable(self) -> bool:
         """Whether new attempts may be placed here."""
-        return self.ready and not self.cordoned and self.verdict is WorkerVerdict.ACTIVE
+        return (
+            self.ready
+            and not self.cordoned
+            and self.verdict is WorkerVerdict.ACTIVE
+            and self.phase != WorkerPhase.STOPPING
+        )
 
 
 class Relay(NamedTuple):

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from tenure_core.labels import preference_score, unmet
 from tenure_core.resources import Pool
-from tenure_core.states import WorkerVerdict
+from tenure_core.states import WorkerPhase, WorkerVerdict
 from tenure_scheduler.domain.assign import assign
 from tenure_scheduler.domain.model import Shape, Task, Worker
 from tenure_scheduler.domain.queue import Lane
@@ -66,6 +66,8 @@ def session_reasons(worker: Worker) -> list[str]:
         reasons.append("it is cordoned" + (f": {worker.reason}" if worker.reason else ""))
     if worker.verdict in (WorkerVerdict.ACTIVE, WorkerVerdict.DRAINING) and not worker.ready:
         reasons.append("it is not connected")
+    elif worker.phase == WorkerPhase.STOPPING:
+        reasons.append("its node is being shut down")
     return reasons
 
 

@@ -34,8 +34,7 @@ def on_reports(world: World, event: ReportsReceived) -> None:
     worker = _speaker(world, event.worker, event.stream)
     if worker is None:
         return
-    _processed(worker, event.processed)
-    worker.phase = event.phase or worker.phase
+    _heard(world, worker, event)
     for report in event.reports:
         take_report(world, worker, report)
 
@@ -46,7 +45,12 @@ def _speaker(world: World, name: str, stream: int) -> Worker | None:
     return worker if worker is not None and worker.stream == stream and worker.ready else None
 
 
-def _processed(worker: Worker, number: int) -> None:
+def _heard(world: World, worker: Worker, event: ReportsReceived | LevelReported) -> None:
+    """What every report says: how far commands were processed, and the phase of the agent."""
+    if event.phase and event.phase != worker.phase:
+        worker.phase = event.phase
+        world.fleet_version += 1
+    number = event.processed
     if number > worker.processed:
         worker.processed = number
         sent = worker.sent
@@ -180,8 +184,7 @@ def on_level(world: World, event: LevelReported) -> None:
     worker = _speaker(world, event.worker, event.stream)
     if worker is None:
         return
-    _processed(worker, event.processed)
-    worker.phase = event.phase or worker.phase
+    _heard(world, worker, event)
     settle_held(world, worker, event.held, adopt=True)
     held = {report.fence for report in event.held}
     for fence in [fence for fence in worker.leftovers if fence not in held]:

@@ -24,10 +24,8 @@ from tenure_scheduler.domain.events import (
     TasksSubmitted,
     WaitEnded,
     WaitRequested,
-    WorkerRetired,
 )
 from tenure_scheduler.domain.model import Task, Worker
-from tenure_scheduler.domain.results import arm_log_unknown, conclude
 from tenure_scheduler.domain.world import World
 
 CREATED, EXISTING, CONFLICT = SubmitKind.CREATED, SubmitKind.EXISTING, SubmitKind.CONFLICT
@@ -240,18 +238,3 @@ def on_drain_cancelled(world: World, event: DrainCancelled) -> None:
             worker.verdict = WorkerVerdict.ACTIVE
             worker.drain_deadline_ns = 0
             _changed(world, worker, "")
-
-
-def on_retired(world: World, event: WorkerRetired) -> None:
-    """A worker leaves for good; it said that nothing runs there any more."""
-    worker = world.workers.get(event.worker)
-    if worker is None or worker.stream != event.stream:
-        return
-    for task in list(worker.attempts.values()):
-        attempt, why = task.attempts[-1], f"worker {worker.name} was shut down"
-        attempt.ended_ns = world.now.utc_ns
-        arm_log_unknown(world, task, attempt)
-        conclude(world, task, attempt, AttemptOutcome.WORKER_SHUTDOWN, why)
-    worker.verdict = WorkerVerdict.RETIRED
-    _changed(world, worker, event.reason)
-    world.close_stream(worker, "the worker has left")

@@ -303,6 +303,7 @@ def _attach(world: World, worker: Worker, joining: JoinStep) -> None:
     worker.stream = joining.stream
     worker.direct = joining.direct
     worker.greeted = True
+    worker.phase = 0
     worker.command_number = worker.processed = worker.sent_number = 0
     worker.sent.clear()
     worker.leftovers.clear()

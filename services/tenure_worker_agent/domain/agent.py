@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tenure_core.timing import FOREVER, Instant, Now
 from tenure_worker_agent.domain import events as e
-from tenure_worker_agent.domain.commands import Command, GiveUp, SendReport
+from tenure_worker_agent.domain.commands import Command, GiveUp, News, SendReport
 from tenure_worker_agent.domain.connection import Connection
 from tenure_worker_agent.domain.holdings import Holdings
 from tenure_worker_agent.domain.identity import Identity
@@ -103,10 +103,11 @@ class Agent:
             self.connection.begin()
 
     def _on_warden_stopping(self, _: e.WardenStopping) -> None:
-        self.starting.closed = True
+        self.starting.close("its worker is being shut down")
+        self._ack_due = self._turn.now.boot
 
     def _on_warden_died(self, _: e.WardenDied) -> None:
-        self.starting.closed = True
+        self.starting.close("its warden died")
         self.holdings.warden_died()
         self._dying = "the warden died"
         self._leave_by = self._turn.now.boot + LAST_WORDS
@@ -126,14 +127,15 @@ class Agent:
         if self._dying:
             self._turn.do(GiveUp(self._dying, lasting=False))
         if self.connection.is_held:
-            self._turn.do(SendReport(self.connection.stream, self._processed, [], stopping=True))
+            self._turn.do(self._report_of([]))
         self.connection.leave()
 
     # --- the session ----------------------------------------------------------------------------------
 
     def _on_welcomed(self, event: e.Welcomed) -> None:
         if self.connection.welcomed(event):
-            self._processed, self._ack_due = 0, FOREVER
+            # A node that is shutting down says so on each stream, before anything can be assigned.
+            self._processed, self._ack_due = 0, self._turn.now.boot if self.starting.closed else FOREVER
             self.lease.begin(event)
 
     def _on_refused(self, event: e.Refused) -> None:
@@ -185,4 +187,7 @@ class Agent:
         news = self.holdings.take_news()
         if news or boot >= self._ack_due:
             self._ack_due = FOREVER
-            self._turn.do_first(SendReport(connection.stream, self._processed, news))
+            self._turn.do_first(self._report_of(news))
+
+    def _report_of(self, news: list[tuple[str, News]]) -> SendReport:
+        return SendReport(self.connection.stream, self._processed, news, stopping=bool(self.starting.closed))

@@ -88,7 +88,7 @@ class SendReport:
     last_command: int
     news: list[tuple[str, News]]
     stopping: bool = False
-    """The agent is shutting down."""
+    """The node is being shut down: nothing is started here any more."""
 
 
 @dataclass(frozen=True, slots=True)

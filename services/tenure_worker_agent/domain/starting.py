@@ -16,6 +16,8 @@ from tenure_worker_agent.domain.plans import NOTHING_TO_RUN, Impossible, RunProc
 from tenure_worker_agent.domain.results import NO_OUTPUT, Result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tenure_worker_agent.domain.holdings import Holdings
     from tenure_worker_agent.domain.lease import Lease
     from tenure_worker_agent.domain.turn import Turn
@@ -30,12 +32,14 @@ class Starting:
         self._holdings = holdings
         self._waiting: dict[str, Start] = {}
         """Starts of the present stream that wait for the answer to a beat."""
-        self.closed = False
-        """The node is shutting down: what waits is decided by the end of the stream."""
+        self.closed = ""
+        """Why nothing is started here any more; empty: it is."""
 
     def take(self, starts: list[Start]) -> None:
         """Starts of the present stream."""
-        if not self._lease.live or self.closed or self._waiting:
+        if self.closed:
+            self._decline(start.fence for start in starts)
+        elif not self._lease.live or self._waiting:
             for start in starts:
                 self._waiting[start.fence] = start
             self.resume()
@@ -44,7 +48,7 @@ class Starting:
 
     def resume(self) -> None:
         """A beat was answered."""
-        if self._waiting and self._lease.live and not self.closed:
+        if self._waiting and self._lease.live:
             starts = list(self._waiting.values())
             self._waiting.clear()
             self._launch(starts)
@@ -55,6 +59,15 @@ class Starting:
             return False
         self._holdings.news[fence] = NotStarted(reason or "stopped before it was started")
         return True
+
+    def close(self, reason: str) -> None:
+        """Nothing may begin here any more: what waits or still comes can run elsewhere at once."""
+        self.closed = self.closed or reason
+        self._decline(self._waiting)
+        self._waiting.clear()
+
+    def _decline(self, fences: Iterable[str]) -> None:
+        self._holdings.news.update((fence, NotStarted(self.closed)) for fence in fences)
 
     def discard(self) -> None:
         """The stream ended: its Starts are void."""

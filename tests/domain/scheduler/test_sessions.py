@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tenure_core.resources import Capacity, Demand
-from tenure_core.states import AttemptOutcome, LossEvidence, OnDisconnect, TaskState, WorkerVerdict
+from tenure_core.states import (
+    AttemptOutcome,
+    LossEvidence,
+    OnDisconnect,
+    TaskState,
+    WorkerPhase,
+    WorkerVerdict,
+)
 from tenure_scheduler.domain import commands as c
 from tenure_scheduler.domain import events as e
 from tests.domain.scheduler.rig import Agent, Rig, Spec, newest, result, stands
@@ -307,13 +314,41 @@ def test_an_exclusive_task_goes_on_at_once_after_a_same_boot_hello_without_it() 
     assert task.attempt == 2
 
 
-def test_a_retired_worker_is_active_again_after_a_hello() -> None:
+def shut_down(rig: Rig, agent: Agent) -> None:
+    """Its node says that it stops, and leaves in order."""
+    stopping = e.ReportsReceived(agent.name, agent.stream, 0, [], phase=WorkerPhase.STOPPING)
+    rig.do(stopping, e.StreamClosed(agent.name, agent.stream, e.StreamEnd.ENDED))
+
+
+def test_a_node_that_was_shut_down_may_come_back_at_once_as_another_instance() -> None:
     rig = Rig()
     agent = rig.worker()
-    rig.do(e.WorkerRetired("w1", agent.stream, "scaled in"))
+    shut_down(rig, agent)
     assert agent.record.verdict is WorkerVerdict.RETIRED
+    assert rig.store.workers["w1"].verdict is WorkerVerdict.RETIRED
+    agent.instance = "i2"
     agent.hello()
+    assert agent.record.ready
     assert agent.verdict() is WorkerVerdict.ACTIVE
+
+
+def test_a_node_that_is_shut_down_gets_nothing_new() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    rig.do(e.ReportsReceived("w1", agent.stream, 0, [], phase=WorkerPhase.STOPPING))
+    task = rig.a_task().pending()
+    assert task.state is TaskState.PENDING
+    assert "its node is being shut down" in rig.core.explain(task).workers[0].reasons
+
+
+def test_a_node_that_leaves_before_it_told_every_result_is_lost_when_its_lease_ends() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    shut_down(rig, agent)
+    assert agent.record.verdict is WorkerVerdict.ACTIVE
+    rig.expire(agent)
+    assert (agent.record.verdict, task.state) == (WorkerVerdict.LOST, TaskState.PENDING)
 
 
 def test_another_instance_cannot_keep_what_it_claims_to_hold() -> None:

@@ -301,8 +301,10 @@ def test_a_stopping_warden_takes_no_more_starts_and_its_ends_are_told_before_the
     rig.command(process(1))
     rig.started(1)
     rig.do(e.WardenStopping())
+    assert rig.take(c.SendReport)[-1].stopping
     rig.command(process(2))
     assert len(rig.take(c.OrderProcess)) == 1
+    assert rig.told() == {fence(2): c.NotStarted("its worker is being shut down")}
     rig.exited(1, cause="shutdown", signal=15, code=None)
     rig.do(e.StopRequested())
     assert outcomes(rig.told().values()) == [O.WORKER_SHUTDOWN]

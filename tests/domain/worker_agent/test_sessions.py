@@ -225,7 +225,7 @@ def test_a_stop_ends_the_stream_and_leaves_tasks_alone() -> None:
     rig.started(1)
     rig.asked.clear()
     rig.do(e.StopRequested())
-    assert rig.take(c.SendReport)[-1].stopping
+    assert not rig.take(c.SendReport)[-1].stopping
     assert rig.one(c.CloseStream)
     rig.lose_stream()
     assert rig.one(c.Finished)

@@ -170,6 +170,21 @@ async def test_a_node_that_is_told_to_end_says_how_its_tasks_ended(a_fleet: Flee
         assert not alive(running.attempt.pid)
 
 
+async def test_a_node_that_was_told_to_end_need_not_be_waited_for(a_fleet: Fleets, tmp_path: Path) -> None:
+    """Nothing is assigned to it while it ends, and no lease or grace of a minute holds its successor up."""
+    gate = tmp_path / "gate"
+    patient = {"workers.ttl": "60s", "workers.reattach_grace": "60s"}
+    async with a_fleet(scheduler_options=patient) as (fleet, client):
+        (task_id,) = await submit(client, [until_gate(gate, 0)])
+        await until_running(client, [task_id])
+        os.kill((await fleet.pids())["worker-1"], signal.SIGTERM)
+        await eventually(lambda: len(starts(gate)) == 2, within=20)
+        gate.touch()
+        await client.wait(task_id, timeout=20)
+        outcomes = [attempt.outcome for attempt in (await client.history(task_id)).attempts]
+        assert outcomes == [O.ATTEMPT_OUTCOME_WORKER_SHUTDOWN, O.ATTEMPT_OUTCOME_SUCCEEDED]
+
+
 @pytest.mark.parametrize("agent_runs", [False, True])
 async def test_only_exclusive_tasks_end_while_no_scheduler_answers(
     a_fleet: Fleets, tmp_path: Path, agent_runs: bool
