@@ -78,6 +78,7 @@ RULES: Final[Rules] = {
     **SPEC_RULES,
     tasks_pb.SubmitTasksRequest: {
         "items": repeated(min=1, max=SUBMIT_TASKS),
+        "wait": duration(),
         "": whole(_repeated_request_ids),
     },
     tasks_pb.SubmitTasksItem: {

@@ -42,7 +42,7 @@ def items_of(
     return items
 
 
-def results_bytes(answer: AnswerSubmit, items: list[SubmitItem]) -> bytes:
+def results_of(answer: AnswerSubmit, items: list[SubmitItem]) -> pb.SubmitTasksResponse:
     """The response to SubmitTasks."""
     response = pb.SubmitTasksResponse()
     add = response.results.add
@@ -53,7 +53,7 @@ def results_bytes(answer: AnswerSubmit, items: list[SubmitItem]) -> bytes:
             add(task_id=task.id)
         else:
             _add_conflict(response, task, item)
-    return response.SerializeToString()
+    return response
 
 
 def _add_conflict(response: pb.SubmitTasksResponse, task: Task, item: SubmitItem) -> None:

@@ -14,7 +14,7 @@ from tenure_scheduler.adapters.filters import one_task, task_filter, whole_ids
 from tenure_scheduler.adapters.ports import Lead, Leader
 from tenure_scheduler.adapters.public import FULL
 from tenure_scheduler.adapters.specs import seconds
-from tenure_scheduler.adapters.submitting import items_of, raise_error, results_bytes
+from tenure_scheduler.adapters.submitting import items_of, raise_error, results_of
 from tenure_scheduler.adapters.watching import WatchTasks
 from tenure_scheduler.domain import events as e
 from tenure_scheduler.domain.commands import AnswerError
@@ -37,13 +37,20 @@ class TaskService(WatchTasks):
         super().__init__(leader.leading)
         self._leading = leader.leading
 
-    async def SubmitTasks(self, request: pb.SubmitTasksRequest, call: Call) -> bytes:  # noqa: N802
-        """Store tasks; answered when they are durable."""
+    async def SubmitTasks(self, request: pb.SubmitTasksRequest, call: Call) -> pb.SubmitTasksResponse:  # noqa: N802
+        """Store tasks; answered when they are durable, or when they have ended."""
         reign = self._leading()
         refuse_when_full(reign)
         items = items_of(request, reign.specs, reign.new_id, call.traceparent or "")
         answer = await reign.shell.ask(lambda ticket: e.TasksSubmitted(ticket, items), call.remaining())
-        return results_bytes(answer, items)
+        response = results_of(answer, items)
+        if request.wait.ByteSize():
+            ids = list({result.task_id for result in response.results if result.task_id})
+            finished = await _finished(reign, ids, len(ids), min(seconds(request.wait), _longest_wait(call)))
+            for result in response.results:
+                if result.task_id in finished:
+                    result.finished.CopyFrom(finished[result.task_id])
+        return response
 
     async def GetTask(self, request: pb.GetTaskRequest, call: Call) -> pb.GetTaskResponse:  # noqa: N802
         """One task."""
@@ -211,11 +218,15 @@ def _matching(reign: Lead, message: Any, limit: int) -> tuple[list[Task], bool]:
 
 
 def _wait_seconds(request: pb.WaitTasksRequest, call: Call) -> float:
-    remaining = call.remaining()
-    longest = _LONGEST_WAIT if remaining is None else max(remaining - _ANSWER_MARGIN, 0.0)
+    longest = _longest_wait(call)
     if not request.HasField("timeout"):
         return longest
     return min(max(seconds(request.timeout), _SHORTEST_WAIT), longest)
+
+
+def _longest_wait(call: Call) -> float:
+    remaining = call.remaining()
+    return _LONGEST_WAIT if remaining is None else max(remaining - _ANSWER_MARGIN, 0.0)
 
 
 async def _finished(reign: Lead, ids: list[str], enough: int, timeout: float) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Where do results wait that no warden's journal has?
 
 Noops, and attempts that were never started: an append-only file of lines, each a checksum and a JSON array.
-["R", result, fences…] keeps, ["A", fences…] drops. One write and one fdatasync serve everything that
-arrived while the one before was running. A file that has grown, or that a full disk left behind what is to be
+["R", result, fences…] keeps, ["A", fences…] drops. A result is written `HOLD` after it came, unless it was
+acknowledged by then: mostly it is, and costs the disk nothing. One write and one fdatasync serve everything
+that gathered. A file that has grown, or that a full disk left behind what is to be
 kept, is replaced by one with what is still of interest.
 """
 
@@ -13,7 +14,7 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,8 @@ from tenure_runtime.logging_setup import get_logger
 from tenure_runtime.startup import CannotStart
 from tenure_worker_agent.domain.results import LogFinals, Result
 
+HOLD: Final = 0.025
+"""Seconds for which a result may wait for its acknowledgement before it is written."""
 HISTORY: Final = 4 << 20
 """Bytes from which on the file is replaced by a shorter one."""
 FAILED_PAUSE: Final = 1.0
@@ -41,12 +44,13 @@ class Outbox:
         self.refusal = ""
         """Why the disk does not take results at present: they wait in memory; empty while it does."""
         self._live: dict[str, Result] = {}
-        self._lines: list[bytes] = []
+        self._unwritten: dict[str, Result] = {}
         self._dropped: list[str] = []
         self._size = 0
         self._limit = HISTORY
         self._fd = -1
         self._thread = ThreadPoolExecutor(1, "outbox")
+        self._held: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -75,35 +79,41 @@ class Outbox:
         return good
 
     def keep(self, results: Iterable[tuple[str, Result]]) -> None:
-        """Make results durable, as soon as the disk takes them."""
+        """Make results durable soon, unless they are acknowledged before."""
         new = list(results)
         self._live.update(new)
-        self._lines += _grouped(new)
-        if self._writing is None:
+        self._unwritten.update(new)
+        self._hold()
+
+    def _hold(self) -> None:
+        if self._held is None and self._writing is None:
+            self._held = asyncio.get_running_loop().call_later(HOLD, self._begin)
+
+    def _begin(self) -> None:
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
+        if self._unwritten and self._writing is None:
             self._writing = asyncio.create_task(self._write(), name="outbox")
 
     async def settled(self) -> None:
-        """Return when everything that was to be kept until now is durable."""
+        """Write what was to be kept until now, and return when it is durable."""
+        self._begin()
         while self._writing is not None:
             await asyncio.shield(self._writing)
+            self._begin()
 
     def drop(self, fences: Iterable[str]) -> None:
         """These are acknowledged. Written with the next results: repeating an answered one does no harm."""
         for fence in fences:
-            if self._live.pop(fence, None) is not None:
+            if self._live.pop(fence, None) is not None and self._unwritten.pop(fence, None) is None:
                 self._dropped.append(fence)
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while self._lines or (self.refusal and self._live):
-                if self._dropped:
-                    self._lines.insert(0, _line(["A", *self._dropped]))
-                lines, self._lines, self._dropped = self._lines, [], []
-                if self._size > self._limit or self.refusal:
-                    write, data = self._replace, b"".join(_grouped(self._live.items()))
-                else:
-                    write, data = self._append, b"".join(lines)
+            while True:
+                write, data = self._next_write()
                 try:
                     await loop.run_in_executor(self._thread, write, data)
                 except OSError as error:
@@ -113,8 +123,21 @@ class Outbox:
                     await asyncio.sleep(FAILED_PAUSE)
                 else:
                     self._refused("")
+                    return
         finally:
             self._writing = None
+            if self._unwritten and not self._closing:
+                self._hold()
+
+    def _next_write(self) -> tuple[Callable[[bytes], None], bytes]:
+        if self._size > self._limit or self.refusal:
+            write, lines = self._replace, _grouped(self._live.items())
+        else:
+            write, lines = self._append, _grouped(self._unwritten.items())
+            if self._dropped:
+                lines.insert(0, _line(["A", *self._dropped]))
+        self._unwritten, self._dropped = {}, []
+        return write, b"".join(lines)
 
     def _refused(self, reason: str) -> None:
         if reason and not self.refusal:
@@ -152,10 +175,13 @@ class Outbox:
     async def close(self) -> None:
         """Write what is left, unless the disk refuses."""
         self._closing = True
-        if self._writing is not None:
+        self._begin()
+        while self._writing is not None:
             if self.refusal:
                 self._writing.cancel()
             await asyncio.gather(self._writing, return_exceptions=True)
+            if not self.refusal:
+                self._begin()
         if self._dropped and self._fd >= 0 and not self.refusal:
             line = _line(["A", *self._dropped])
             try:

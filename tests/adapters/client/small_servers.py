@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -84,7 +85,22 @@ class SmallTaskService(task_service_pb2_grpc.TaskServiceServicer):
             response.results.add(task_id=task_id, created=created)
         if self.store.after_effect:
             await refuse(context, self.store.after_effect.pop(0))
+        if request.HasField("wait"):
+            await self._wait(response, request.wait.ToNanoseconds() / 1e9)
         return response
+
+    async def _wait(self, response: tasks.SubmitTasksResponse, seconds: float) -> None:
+        found = [self.store.tasks[result.task_id] for result in response.results]
+
+        def ended() -> bool:
+            return all(task.state == task_pb2.TASK_STATE_SUCCEEDED for task in found)
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self.store.changed:
+                await self.store.changed.wait_for(ended)
+        for result, task in zip(response.results, found, strict=True):
+            if task.state == task_pb2.TASK_STATE_SUCCEEDED:
+                result.finished.CopyFrom(task)
 
     async def WaitTasks(self, request: tasks.WaitTasksRequest, context: Context) -> tasks.WaitTasksResponse:
         await self._count("WaitTasks", context)

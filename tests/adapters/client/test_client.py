@@ -77,6 +77,31 @@ async def test_many_at_once_share_few_requests(running: Running) -> None:
     assert running.store.batches == [64]
 
 
+async def test_a_task_that_is_alone_is_run_with_one_call(running: Running) -> None:
+    running.store.after_effect = [served.Unavailable("lost the lead")]
+    async with tenure.Client(await running.scheduler(finish_at_once=False)) as client:
+        run = asyncio.create_task(client.run(tenure.noop(), timeout=30))
+        await eventually(lambda: len(running.store.tasks) == 1)
+        (task_id,) = running.store.tasks
+        await running.store.finish(task_id)
+        assert (await run).id == task_id
+    assert running.store.calls == {"SubmitTasks": 2}
+
+
+async def test_a_long_run_is_waited_for_as_long_as_it_takes(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenure.client._FIRST_WAIT", 0.05)
+    async with tenure.Client(await running.scheduler(finish_at_once=False)) as client:
+        run = asyncio.create_task(client.run(tenure.noop()))
+        await eventually(lambda: running.store.calls["WaitTasks"] == 1)
+        (task_id,) = running.store.tasks
+        await running.store.finish(task_id)
+        assert (await run).id == task_id
+        with pytest.raises(errors.DeadlineExceeded, match=r"task \w+ did not end within 0.2 s"):
+            await client.run(tenure.noop(), timeout=0.2)
+
+
 async def test_waits_that_end_one_by_one_cost_at_most_one_request_each(running: Running) -> None:
     async with tenure.Client(await running.scheduler(finish_at_once=False)) as client:
         ids = [one.task_id for one in await client.submit_many([tenure.noop()] * 64)]

@@ -43,6 +43,23 @@ async def test_a_task_runs_to_its_end(api: Api, scheduler: SchedulerProcess) -> 
     assert [(a.number, a.worker) for a in history.attempts] == [(1, "w1")]
 
 
+async def test_a_submission_can_wait_for_the_end(api: Api, scheduler: SchedulerProcess) -> None:
+    async def submitted(seconds: float) -> list[pb.SubmitTasksResult]:
+        request = pb.SubmitTasksRequest(
+            items=[pb.SubmitTasksItem(spec=NOOP, request_id=f"wait-{number}") for number in range(3)]
+        )
+        request.wait.FromNanoseconds(int(seconds * 1e9))
+        return list((await api.call("SubmitTasks", request)).results)
+
+    first = await submitted(0.05)
+    assert [(result.created, result.HasField("finished")) for result in first] == [(True, False)] * 3
+    async with agent("w1", scheduler.address, automatic=True):
+        again = await submitted(30)
+    assert [result.finished.id for result in again] == [result.task_id for result in first]
+    assert {result.finished.state for result in again} == {TaskState.TASK_STATE_SUCCEEDED}
+    assert await submitted(0.05) == again
+
+
 async def test_the_same_request_id_makes_one_task(api: Api) -> None:
     first = await api.submit(NOOP, NOOP, request_id="order-7")
     again = await api.submit(NOOP, NOOP, request_id="order-7")

@@ -52,6 +52,21 @@ async def test_results_survive_until_they_are_dropped(box: Box) -> None:
     await after.outbox.close()
 
 
+async def test_what_is_acknowledged_soon_costs_no_write(box: Box) -> None:
+    box.outbox.keep([("1.a.1", DONE), ("1.b.1", LOST)])
+    box.outbox.drop(["1.a.1"])
+    await box.outbox.settled()
+    after = box.reopened()
+    assert after.found == {"1.b.1": LOST}
+    await after.outbox.close()
+    box.outbox.drop(["1.b.1"])
+
+
+async def test_results_are_written_by_themselves(box: Box) -> None:
+    box.outbox.keep([("1.a.1", DONE)])
+    await eventually(lambda: b"1.a.1" in box.outbox._path.read_bytes())
+
+
 async def test_results_are_written_in_groups(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr("os.fdatasync", synced.append)

@@ -24,10 +24,12 @@ WAIT_MODE_ALL: WaitMode
 WAIT_MODE_ANY: WaitMode
 
 class SubmitTasksRequest(_message.Message):
-    __slots__ = ("items",)
+    __slots__ = ("items", "wait")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[SubmitTasksItem]
-    def __init__(self, items: _Optional[_Iterable[_Union[SubmitTasksItem, _Mapping]]] = ...) -> None: ...
+    wait: _duration_pb2.Duration
+    def __init__(self, items: _Optional[_Iterable[_Union[SubmitTasksItem, _Mapping]]] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class SubmitTasksItem(_message.Message):
     __slots__ = ("request_id", "spec")
@@ -44,14 +46,16 @@ class SubmitTasksResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[SubmitTasksResult, _Mapping]]] = ...) -> None: ...
 
 class SubmitTasksResult(_message.Message):
-    __slots__ = ("task_id", "created", "error")
+    __slots__ = ("task_id", "created", "error", "finished")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     created: bool
     error: _status_pb2.Status
-    def __init__(self, task_id: _Optional[str] = ..., created: _Optional[bool] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+    finished: _task_pb2.Task
+    def __init__(self, task_id: _Optional[str] = ..., created: _Optional[bool] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., finished: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
 class GetTaskRequest(_message.Message):
     __slots__ = ("task_id", "view")

@@ -103,7 +103,7 @@ class TaskServiceServicer:
     """
 
     def SubmitTasks(self, request, context):
-        """Stores up to 500 tasks. Answers when they are durable. One violation anywhere refuses the whole request
+        """Stores up to 500 tasks. Answers when they are durable, or with `wait` when they have ended. One violation anywhere refuses the whole request
         with INVALID_ARGUMENT and a google.rpc.BadRequest that lists every violation with its path; after that
         each item stands alone. Idempotent by request id: safe to retry after UNAVAILABLE and DEADLINE_EXCEEDED.
         RESOURCE_EXHAUSTED when the store is near its quota.

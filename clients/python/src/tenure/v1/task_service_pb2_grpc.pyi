@@ -38,7 +38,7 @@ class TaskServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TaskServiceAsyncStub: ...
     SubmitTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.SubmitTasksRequest, _task_service_pb2.SubmitTasksResponse]
-    """Stores up to 500 tasks. Answers when they are durable. One violation anywhere refuses the whole request
+    """Stores up to 500 tasks. Answers when they are durable, or with `wait` when they have ended. One violation anywhere refuses the whole request
     with INVALID_ARGUMENT and a google.rpc.BadRequest that lists every violation with its path; after that
     each item stands alone. Idempotent by request id: safe to retry after UNAVAILABLE and DEADLINE_EXCEEDED.
     RESOURCE_EXHAUSTED when the store is near its quota.
@@ -100,7 +100,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.SubmitTasksRequest, _task_service_pb2.SubmitTasksResponse]  # type: ignore[assignment]
-    """Stores up to 500 tasks. Answers when they are durable. One violation anywhere refuses the whole request
+    """Stores up to 500 tasks. Answers when they are durable, or with `wait` when they have ended. One violation anywhere refuses the whole request
     with INVALID_ARGUMENT and a google.rpc.BadRequest that lists every violation with its path; after that
     each item stands alone. Idempotent by request id: safe to retry after UNAVAILABLE and DEADLINE_EXCEEDED.
     RESOURCE_EXHAUSTED when the store is near its quota.
@@ -165,7 +165,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.SubmitTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.SubmitTasksResponse, _abc.Awaitable[_task_service_pb2.SubmitTasksResponse]]:
-        """Stores up to 500 tasks. Answers when they are durable. One violation anywhere refuses the whole request
+        """Stores up to 500 tasks. Answers when they are durable, or with `wait` when they have ended. One violation anywhere refuses the whole request
         with INVALID_ARGUMENT and a google.rpc.BadRequest that lists every violation with its path; after that
         each item stands alone. Idempotent by request id: safe to retry after UNAVAILABLE and DEADLINE_EXCEEDED.
         RESOURCE_EXHAUSTED when the store is near its quota.
