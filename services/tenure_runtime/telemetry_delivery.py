@@ -30,18 +30,28 @@ class Delivery:
     def __init__(self, target: str) -> None:
         self._target = target
         self._lock = threading.Lock()
-        self.failing = False
-        """Whether the newest export failed."""
+        self._failing: set[object] = set()
+        """The exporters whose newest export failed."""
         logging.getLogger("opentelemetry").setLevel(logging.ERROR)
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
 
-    def heard(self, delivered: bool) -> None:
+    @property
+    def failing(self) -> bool:
+        """Whether the newest export of traces, or that of metrics, failed."""
+        return bool(self._failing)
+
+    def heard(self, exporter: object, delivered: bool) -> None:
         """An export ended well or not."""
         with self._lock:
-            changed, self.failing = self.failing is delivered, not delivered
-        if changed and delivered:
+            before = self.failing
+            if delivered:
+                self._failing.discard(exporter)
+            else:
+                self._failing.add(exporter)
+            after = self.failing
+        if before and not after:
             _log.info("traces and metrics are taken again", collector=self._target)
-        elif changed:
+        elif after and not before:
             _log.warning("nobody takes traces and metrics: they are dropped", collector=self._target)
 
 
@@ -54,7 +64,7 @@ class Spans(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._inner.export(spans)
-        self._delivery.heard(result is SpanExportResult.SUCCESS)
+        self._delivery.heard(self, result is SpanExportResult.SUCCESS)
         return result
 
     def shutdown(self) -> None:
@@ -76,7 +86,7 @@ class Metrics(MetricExporter):
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **options: Any
     ) -> MetricExportResult:
         result = self._inner.export(metrics_data, timeout_millis, **options)
-        self._delivery.heard(result is MetricExportResult.SUCCESS)
+        self._delivery.heard(self, result is MetricExportResult.SUCCESS)
         return result
 
     def shutdown(self, timeout_millis: float = 30_000, **options: Any) -> None:
