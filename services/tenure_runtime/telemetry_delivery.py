@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from tenure_runtime.logging_setup import get_logger
 
 FLUSH_SECONDS: Final = 1.0
 _GIVE_UP_SECONDS: Final = 0.5
+_RECONNECT_SECONDS: Final = 10.0
+"""Traces and metrics have a connection each: when one is back, the other follows within this time."""
 _log = get_logger("telemetry")
 
 
@@ -30,28 +33,24 @@ class Delivery:
     def __init__(self, target: str) -> None:
         self._target = target
         self._lock = threading.Lock()
-        self._failing: set[object] = set()
-        """The exporters whose newest export failed."""
+        self.failing = False
+        """Whether the newest export failed."""
+        self._back_at = float("-inf")
         logging.getLogger("opentelemetry").setLevel(logging.ERROR)
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
 
-    @property
-    def failing(self) -> bool:
-        """Whether the newest export of traces, or that of metrics, failed."""
-        return bool(self._failing)
-
-    def heard(self, exporter: object, delivered: bool) -> None:
+    def heard(self, delivered: bool) -> None:
         """An export ended well or not."""
+        now = time.monotonic()
         with self._lock:
-            before = self.failing
-            if delivered:
-                self._failing.discard(exporter)
-            else:
-                self._failing.add(exporter)
-            after = self.failing
-        if before and not after:
+            if not delivered and now - self._back_at < _RECONNECT_SECONDS:
+                return
+            if delivered and self.failing:
+                self._back_at = now
+            changed, self.failing = self.failing is delivered, not delivered
+        if changed and delivered:
             _log.info("traces and metrics are taken again", collector=self._target)
-        elif after and not before:
+        elif changed:
             _log.warning("nobody takes traces and metrics: they are dropped", collector=self._target)
 
 
@@ -64,7 +63,7 @@ class Spans(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._inner.export(spans)
-        self._delivery.heard(self, result is SpanExportResult.SUCCESS)
+        self._delivery.heard(result is SpanExportResult.SUCCESS)
         return result
 
     def shutdown(self) -> None:
@@ -86,7 +85,7 @@ class Metrics(MetricExporter):
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **options: Any
     ) -> MetricExportResult:
         result = self._inner.export(metrics_data, timeout_millis, **options)
-        self._delivery.heard(self, result is MetricExportResult.SUCCESS)
+        self._delivery.heard(result is MetricExportResult.SUCCESS)
         return result
 
     def shutdown(self, timeout_millis: float = 30_000, **options: Any) -> None:
