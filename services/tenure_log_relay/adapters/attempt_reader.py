@@ -43,8 +43,8 @@ class AttemptReader:
         now = self.attempt
         self._until = None if request.follow else now.committed.number if now is not None else 0
         """Without `follow`, what comes later is not wanted."""
-        self.moved_at = asyncio.get_running_loop().time()
-        """When it last delivered something."""
+        self.moved_at = 0.0
+        """When it last delivered something; 0: it has not."""
 
     @property
     def attempt(self) -> AttemptLog | None:

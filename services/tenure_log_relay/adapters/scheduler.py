@@ -2,7 +2,7 @@
 
 One watch serves all readers of the relay: tasks that are followed newly within a few milliseconds share a
 stream, and when there are several streams they are joined into one. A watch that breaks is opened again for
-as long as anybody follows. A terminal task needs no watch: its state never changes.
+as long as anybody follows. A task needs no watch once it is terminal and the scheduler has judged its log.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from tenure.v1.task_pb2 import TASK_STATE_CANCELLED, TASK_STATE_FAILED, TASK_STATE_SUCCEEDED, Task, TaskFilter
+from tenure.v1.task_pb2 import (
+    LOG_STATE_OPEN,
+    TASK_STATE_CANCELLED,
+    TASK_STATE_FAILED,
+    TASK_STATE_SUCCEEDED,
+    Task,
+    TaskFilter,
+)
 from tenure.v1.task_service_pb2 import (
     GetTaskHistoryRequest,
     GetTaskRequest,
@@ -55,6 +62,11 @@ class FollowedTask:
         return self.task.state in TERMINAL
 
     @property
+    def settled(self) -> bool:
+        """Whether nothing of the task changes any more, the scheduler's word on its log included."""
+        return self.terminal and self.task.log_state > LOG_STATE_OPEN
+
+    @property
     def attempts(self) -> list[AttemptFacts]:
         return [self.history[number] for number in sorted(self.history)]
 
@@ -81,6 +93,7 @@ def facts_of(attempt: Any) -> AttemptFacts:
         attempt.outcome,
         attempt.outcome == LOST,
         (attempt.stdout_bytes, attempt.stderr_bytes, 0),
+        attempt.ended_at.ToNanoseconds(),
     )
 
 
@@ -115,7 +128,7 @@ class SchedulerTasks:
         """
         followed = self._followed.setdefault(followed.task.id, followed)
         followed.followers += 1
-        if followed.followers == 1 and not followed.terminal:
+        if followed.followers == 1 and not followed.settled:
             self._new.append(followed.task.id)
             self._wake.set()
         return followed
@@ -150,7 +163,7 @@ class SchedulerTasks:
 
     def _wanted(self, ids: Sequence[str]) -> list[str]:
         unique = dict.fromkeys(ids)
-        return [i for i in unique if i in self._followed and not self._followed[i].terminal]
+        return [i for i in unique if i in self._followed and not self._followed[i].settled]
 
     def _open(self, ids: list[str]) -> None:
         for first in range(0, len(ids), MOST_IDS):

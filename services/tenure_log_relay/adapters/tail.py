@@ -8,6 +8,7 @@ longer.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from tenure.v1.log_service_pb2 import LogAttemptBegin, LogAttemptEnd, LogEnd, TailLogsResponse
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tenure_log_relay.adapters.scheduler import FollowedTask, SchedulerTasks
     from tenure_log_relay.adapters.storage.log import SegmentLog
     from tenure_log_relay.adapters.tail_request import TailRequest
+    from tenure_log_relay.domain.ending import AttemptFacts
 
 RETRY_SECONDS: Final = 1.0
 """Pause before the scheduler is asked again, when it could not be reached."""
@@ -181,7 +183,7 @@ class Tail:
         facts = next((turn.facts for turn in order if turn.fence == fence), None)
         ended = superseded or self._terminal or (facts is not None and facts.ended)
         if ended and not self._ended_seen:
-            self._ended_seen = now
+            self._ended_seen = now - self._lost_for(facts)
         declared = LogState.OPEN
         if self._followed is not None and self._terminal and not superseded:
             declared = LogState(self._followed.task.log_state or LogState.OPEN)
@@ -191,6 +193,13 @@ class Tail:
         if found is None and ended and not self._request.follow:
             return LogState.INCOMPLETE if declared is LogState.COMPLETE else declared
         return found
+
+    def _lost_for(self, facts: AttemptFacts | None) -> float:
+        """Seconds for which a lost attempt could have sent what it still had, before this reader came."""
+        if facts is None or not facts.lost or not facts.ended_ns:
+            return 0.0
+        since_loss = (time.time_ns() - facts.ended_ns) / 1e9
+        return max(0.0, min(since_loss, time.monotonic() - self._log.opened_at))
 
     async def _changed(self, reader: AttemptReader | None = None) -> None:
         """Wait until something happened that may let the reader go on."""

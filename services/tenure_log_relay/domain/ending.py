@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tenure_log_relay.domain.position import NO_OFFSETS, Offsets
 
 if TYPE_CHECKING:
-    from tenure_core.timing import Duration
+    from tenure_core.timing import Duration, UtcNs
 
 PATIENCE: Final[Duration] = 30.0
 """How long a reader waits for output that is due but does not come."""
@@ -42,6 +42,8 @@ class AttemptFacts(NamedTuple):
     lost: bool = False
     finals: Offsets = NO_OFFSETS
     """Where stdout and stderr end by the accepted result."""
+    ended_ns: UtcNs = 0
+    """When it ended or was given up, by the scheduler's clock; 0: that is not known."""
 
     @property
     def ended(self) -> bool:

@@ -60,6 +60,14 @@ class SchedulerEndpoint:
             if "exit_code" in fields:
                 task.exit_code = fields["exit_code"]
         self.tasks[task_id] = task
+        self._tell()
+
+    def judge_log(self, task_id: str, log_state: int) -> None:
+        """Commit what the scheduler holds of a task's log."""
+        self.tasks[task_id].log_state = log_state  # type: ignore[assignment]
+        self._tell()
+
+    def _tell(self) -> None:
         for changed in self._changed:
             changed.set()
 

@@ -4,8 +4,10 @@ import asyncio
 import hashlib
 import os
 import random
+import time
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tenure.v1.log_service_pb2 import LogEntry, TailLogsResponse
 from tenure.v1.task_pb2 import (
@@ -20,6 +22,7 @@ from tenure.v1.task_pb2 import (
 from tests.adapters.log_relay.relays import RelayProcess, push_all, read_bytes, tail
 from tests.adapters.log_relay.scheduler_endpoint import SchedulerEndpoint
 from tests.adapters.log_relay.spools import Spool
+from tests.support.waiting import eventually
 
 TASK = "abcd" + "0" * 16
 FENCE = f"1.{TASK}.1"
@@ -133,6 +136,33 @@ async def test_attempts_come_in_turn(relay: RelayProcess, scheduler: SchedulerEn
     assert [e.text for e in entries(messages)] == [b"one", b"tw", b"two"]
     ends = [m.attempt_end.log_state for m in messages if m.HasField("attempt_end")]
     assert ends == [LOG_STATE_UNKNOWN, LOG_STATE_COMPLETE]
+
+
+async def test_a_log_that_the_scheduler_gives_up_ends_for_its_readers(
+    relay: RelayProcess, scheduler: SchedulerEndpoint
+) -> None:
+    """Also for those that came after the task's end: they need not wait as long as for a node that lives."""
+    scheduler.set(
+        TASK, TASK_STATE_SUCCEEDED, 1, outcome=ATTEMPT_OUTCOME_SUCCEEDED, exit_code=0, stdout_bytes=4
+    )
+    following = asyncio.create_task(tail(relay, TASK, follow=True))
+    await eventually(lambda: scheduler.watches == 1)
+    scheduler.judge_log(TASK, LOG_STATE_UNKNOWN)
+    messages = await asyncio.wait_for(following, 20)
+    assert [m.WhichOneof("item") for m in messages] == ["attempt_begin", "gap", "attempt_end", "end"]
+
+
+async def test_losses_of_long_ago_are_not_waited_for(
+    relay: RelayProcess, scheduler: SchedulerEndpoint
+) -> None:
+    an_hour_ago = Timestamp()
+    an_hour_ago.FromSeconds(int(time.time()) - 3600)
+    for attempt in range(1, 9):
+        scheduler.set(TASK, TASK_STATE_PENDING, attempt, outcome=ATTEMPT_OUTCOME_LOST, ended_at=an_hour_ago)
+    scheduler.set(TASK, TASK_STATE_SUCCEEDED, 9, outcome=ATTEMPT_OUTCOME_SUCCEEDED, exit_code=0)
+    messages = await asyncio.wait_for(tail(relay, TASK, follow=True), 20)
+    states = [m.attempt_end.log_state for m in messages if m.HasField("attempt_end")]
+    assert states == [LOG_STATE_UNKNOWN] * 8 + [LOG_STATE_COMPLETE]
 
 
 async def test_a_hundred_megabytes_without_newline(relay: RelayProcess, scheduler: SchedulerEndpoint) -> None:

@@ -76,6 +76,7 @@ class SegmentLog:
         """Attempts of each task, in the order of their fences."""
         self._arrivals: dict[str, Signal] = {}
         self.segments: dict[int, Segment] = {}
+        self.opened_at = time.monotonic()
         self.refusal: str | None = None
         """Why the disk does not take writes at present; None while it does."""
         self.rotten_bytes = 0
