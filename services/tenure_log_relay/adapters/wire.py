@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tenure.v1.log_service_pb2 import LogGap, TailLogsResponse
+from tenure_core.frames import PORTION
 from tenure_log_relay.domain.cursor import Cursor
 from tenure_log_relay.domain.position import Offsets, advanced
 from tenure_log_relay.domain.view import Data, Hole, Item, Run
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from tenure_core.fence import Fence
 
 MAX_ENTRIES: Final = 4_096
-MAX_BYTES: Final = 512 * 1024
 
 _CURSOR: Final = b"\x0a"
 _LINES: Final = b"\x12"
@@ -61,7 +61,7 @@ def _head(fence: Fence, offsets: Offsets) -> bytes:
 
 
 class LineMessages:
-    """Gathers entries into messages of at most `MAX_ENTRIES` lines and about `MAX_BYTES`."""
+    """Gathers entries into messages of at most `MAX_ENTRIES` lines and about `PORTION` bytes."""
 
     __slots__ = ("_count", "_delivered", "_fence", "_parts", "_size", "messages")
 
@@ -90,7 +90,7 @@ class LineMessages:
             offset = self._entries(run, some, offset)
             first += len(some)
             self._delivered = advanced(self._delivered, run.channel, offset)
-            if self._count >= MAX_ENTRIES or self._size >= MAX_BYTES:
+            if self._count >= MAX_ENTRIES or self._size >= PORTION:
                 self.close()
 
     def _entries(self, run: Run, texts: list[bytes], offset: int) -> int:
@@ -135,7 +135,7 @@ class LineMessages:
 
 
 class ChunkMessages:
-    """Gathers payloads of one channel that follow each other into messages of at most about `MAX_BYTES`."""
+    """Gathers payloads of one channel that follow each other into messages of at most `PORTION` bytes."""
 
     __slots__ = ("_channel", "_delivered", "_fence", "_parts", "_size", "_start", "_wall_ns", "messages")
 
@@ -157,7 +157,7 @@ class ChunkMessages:
                 self.messages.append(gap_message(self._fence, self._delivered, item))
 
     def _data(self, item: Data) -> None:
-        if self._parts and (item.channel != self._channel or self._size + len(item.data) > MAX_BYTES):
+        if self._parts and (item.channel != self._channel or self._size + len(item.data) > PORTION):
             self.close()
         if not self._parts:
             self._channel, self._wall_ns, self._start = item.channel, item.wall_ns, item.offset

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tenure.dispatch.v1.log_ingest_service_pb2 import PushAck, PushResponse
+from tenure_core.frames import PORTION
 from tenure_runtime.logging_setup import get_logger
 from tenure_worker_agent.adapters import push_wire
 from tenure_worker_agent.adapters.push_output import Output
 from tenure_worker_agent.adapters.spool_reader import Place
 
-MESSAGE_BYTES: Final = 1 << 20
 CHUNKS: Final = 500
 WINDOW: Final = 24 << 20
 """Bytes on their way without an acknowledgement: covers the relay's fsync, bounds memory on both sides."""
@@ -106,14 +106,14 @@ class Line:
         """The next request: a piece of every attempt that has something, in turn; empty: none has."""
         parts = [self._opening]
         size = chunks = 0
-        while self._ready and size < MESSAGE_BYTES and chunks < CHUNKS:
+        while self._ready and size < PORTION and chunks < CHUNKS:
             fence = next(iter(self._ready))
             output = self._ready.pop(fence)
             if not output.has_work():
                 continue
             before = output.flying
             if output.known:
-                pieces, final = output.take(MESSAGE_BYTES - size)
+                pieces, final = output.take(PORTION - size)
                 if output.known and output.has_work():
                     self._ready[fence] = output
             else:

@@ -11,6 +11,7 @@ import os
 import select
 from typing import TYPE_CHECKING, Final
 
+from tenure_core.frames import BLOCK
 from tenure_worker_agent.warden import orders
 from tenure_worker_agent.warden.clock import boottime
 from tenure_worker_agent.warden.starter import widen
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from tenure_worker_agent.warden.attempt import Attempt
     from tenure_worker_agent.warden.host import Host
 
-BLOCK_SIZE: Final = 256 << 10
 WIDEN_ABOVE: Final = 32 << 10
 REST: Final = 0.002
 REST_BELOW: Final = 64 << 10
@@ -38,7 +38,7 @@ class Output:
         self.epoll = select.epoll()
         self._owners: dict[int, tuple[Attempt, int]] = {}
         self._writers: dict[int, Attempt] = {}
-        self._block = bytearray(BLOCK_SIZE)
+        self._block = bytearray(BLOCK)
         self._view = memoryview(self._block)
         self.resting_until = 0.0
         """When the pipes are looked at again; 0: now."""

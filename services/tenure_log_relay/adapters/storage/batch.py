@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from tenure_core.frames import PORTION
 from tenure_log_relay.adapters.storage.records import (
     HEADER_SIZE,
     Kind,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from tenure_core.frames import Frame
     from tenure_log_relay.adapters.storage.attempt import AttemptLog
 
-MAX_ITEM: Final = 512 << 10
 MAX_BATCH: Final = 8 << 20
 RENAME: Final = 1 << 20
 
@@ -66,7 +66,7 @@ class Batch:
             and last.state is None
             and item.state is None
             and last.frames
-            and last.size + item.size <= MAX_ITEM
+            and last.size + item.size <= PORTION
         ):
             last.pieces += item.pieces
             last.frames += item.frames

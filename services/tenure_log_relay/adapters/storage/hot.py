@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from tenure_core.frames import PORTION
 from tenure_log_relay.adapters.storage.attempt import Chunk
 
 if TYPE_CHECKING:
     from tenure_core.frames import Frame
     from tenure_log_relay.adapters.storage.attempt import AttemptLog
-
-JOINED_COST: Final = 256 * 1024
 
 
 class HotMemory:
@@ -45,13 +44,13 @@ def hot_chunk(attempt: AttemptLog, number: int) -> Chunk | None:
         return None
     index = _index(hot, number)
     chunk = hot[index]
-    if index == len(hot) - 1 or chunk.cost > JOINED_COST:
+    if index == len(hot) - 1 or chunk.cost > PORTION:
         return chunk
     frames: list[Frame] = []
     cost = 0
     for following in islice(hot, index, None):
         cost += following.cost
-        if frames and cost > JOINED_COST:
+        if frames and cost > PORTION:
             break
         frames += following.frames
         chunk = following

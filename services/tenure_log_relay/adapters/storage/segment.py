@@ -5,6 +5,7 @@ Only the log's writer thread writes; reads come from any thread and use position
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".tlr"
 INDEX_SUFFIX: Final = ".tli"
 MAX_VECTORS: Final = 1024
+FOLIO: Final = 2 << 20
+"""The kernel keeps file pages in blocks of up to this size and drops whole ones only."""
 
 Buffer = bytes | memoryview
 
@@ -35,6 +38,7 @@ class Segment:
     __slots__ = (
         "_doomed",
         "_fd",
+        "_kept_from",
         "_readers",
         "broken",
         "ends",
@@ -57,6 +61,8 @@ class Segment:
         self.broken = False
         """An fsync failed: what the kernel still has of this file is not to be trusted with more."""
         self._fd = fd
+        self._kept_from = size
+        """Before this position, no page of what was written by this process is in the page cache."""
         self._readers = 0
         self._doomed = False
 
@@ -88,6 +94,18 @@ class Segment:
             os.ftruncate(self._fd, self.size)
             raise
         self.size += written
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Drop what is on disk from the page cache: live readers have it in memory, as `HotMemory` says.
+
+        The same few pages then serve all writing. On a virtual machine a page that was not used for long
+        costs several times the copy into it, since the host has to find memory for it first.
+        """
+        with contextlib.suppress(OSError):
+            length = self.size - self._kept_from
+            os.posix_fadvise(self._fd, self._kept_from, length, os.POSIX_FADV_DONTNEED)
+        self._kept_from = max(0, self.size - FOLIO)
 
     def _sync_or_break(self) -> None:
         try:
