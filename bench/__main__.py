@@ -42,11 +42,11 @@ async def _tasks(client: Client, fleet: Fleet) -> dict[str, float]:
     return figures
 
 
-async def _logs(client: Client) -> dict[str, float]:
+async def _logs(client: Client, address: str) -> dict[str, float]:
     p50, p99 = await _step("print to reader", logs.print_to_reader_ms(client))
     return {
-        "log_mb_per_s": await _step("bytes to a reader", logs.mb_per_second(client)),
-        "log_lines_per_s": await _step("lines to a reader", logs.lines_per_second(client)),
+        "log_mb_per_s": await _step("bytes to a reader", logs.mb_per_second(client, address)),
+        "log_lines_per_s": await _step("lines to a reader", logs.lines_per_second(client, address)),
         "print_to_reader_p50_ms": p50,
         "print_to_reader_p99_ms": p99,
     }
@@ -71,7 +71,7 @@ async def measure(sections: list[str]) -> dict[str, float]:
             figures |= await _tasks(client, fleet)
             rounds.append(await _step("references again", references.measure()))
         if "logs" in sections:
-            figures |= await _logs(client)
+            figures |= await _logs(client, fleet.address)
             rounds.append(await _step("references again", references.measure()))
         if "memory" in sections:
             figures["rss_mb_scheduler_100k"] = await _step(

@@ -1,11 +1,14 @@
 """How fast does the output of a task reach a reader?
 
-The reader follows the task while it writes; between the two lie the warden's spool, the agent's push, the
-relay's fsync and the tail. A byte counts when the reader has it.
+The reader, a process of its own, follows the task while it writes; between the two lie the warden's spool,
+the agent's push, the relay's fsync and the tail. A byte counts when the reader has it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +18,7 @@ from bench.figures import percentile
 from tenure import process
 
 if TYPE_CHECKING:
-    from tenure import Client
+    from tenure import Client, TaskSpec
 
 OUTPUT_BYTES = 800_000_000
 LINES = 2_000_000
@@ -24,29 +27,34 @@ PRINTS = 300
 PRINTER = "import time\nfor _ in range({}):\n print(time.time_ns(), flush=True)\n time.sleep(0.01)\n"
 
 
-async def mb_per_second(client: Client) -> float:
+async def mb_per_second(client: Client, address: str) -> float:
     """Megabytes (10^6) per second from one task's standard output to one reader of raw bytes."""
-    began = time.perf_counter()
-    task = await client.submit(process(["head", "-c", str(OUTPUT_BYTES), "/dev/zero"], name="bytes"))
-    received = 0
-    async for message in client.follow_logs(task, raw=True):
-        assert not message.HasField("gap"), message.gap
-        received += len(message.chunk.data)
-    assert received == OUTPUT_BYTES, received
-    return received / (time.perf_counter() - began) / 1e6
+    spec = process(["head", "-c", str(OUTPUT_BYTES), "/dev/zero"], name="bytes")
+    return await _read_by_another(client, address, spec, "bytes", OUTPUT_BYTES) / 1e6
 
 
-async def lines_per_second(client: Client) -> float:
+async def lines_per_second(client: Client, address: str) -> float:
     """Entries per second from one task's standard output to one reader of lines."""
-    began = time.perf_counter()
     script = f"yes '{LINE}' | head -n {LINES}"
-    task = await client.submit(process(["sh", "-c", script], name="lines"))
-    received = 0
-    async for message in client.follow_logs(task):
-        assert not message.HasField("gap"), message.gap
-        received += len(message.lines.entries)
-    assert received == LINES, received
-    return received / (time.perf_counter() - began)
+    spec = process(["sh", "-c", script], name="lines")
+    return await _read_by_another(client, address, spec, "lines", LINES)
+
+
+async def _read_by_another(client: Client, address: str, spec: TaskSpec, what: str, expected: int) -> float:
+    """How much per second reaches a reader in its own process, from the submission on."""
+    reader = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.log_reader", address, what),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert reader.stdin is not None and reader.stdout is not None
+    assert await reader.stdout.readline() == b"ready\n"
+    began = time.monotonic()
+    reader.stdin.write((await client.submit(spec)).encode() + b"\n")
+    received, ended = json.loads(await reader.stdout.readline())
+    await reader.wait()
+    assert received == expected, received
+    return float(received / (ended - began))
 
 
 async def print_to_reader_ms(client: Client) -> Sequence[float]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tenure import errors
+    from tenure.buffers import keep_buffers
     from tenure.client import Client, Submitted
     from tenure.contexts import Tls
     from tenure.specs import echo, noop, process
@@ -31,6 +32,7 @@ __all__ = [
     "Tls",
     "echo",
     "errors",
+    "keep_buffers",
     "noop",
     "process",
 ]
@@ -43,6 +45,7 @@ _HOME: Final = {
     "TaskSpec": "tenure.v1.task_spec_pb2",
     "Tls": "tenure.contexts",
     "echo": "tenure.specs",
+    "keep_buffers": "tenure.buffers",
     "noop": "tenure.specs",
     "process": "tenure.specs",
 }

@@ -22,8 +22,10 @@ def logs(
     Its stdout goes to stdout, its stderr to stderr. Without --raw, control characters that could play with
     your terminal are left out.
     """
+    from tenure.buffers import keep_buffers
     from tenure.cli.printing_logs import Wanted, print_logs
     from tenure.cli.running import with_client
 
     wanted = Wanted(follow=follow, attempt=attempt, last=last, raw=raw and not as_json, as_json=as_json)
+    keep_buffers()
     with_client(lambda client: print_logs(client, task_id, wanted))

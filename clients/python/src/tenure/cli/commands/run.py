@@ -39,6 +39,7 @@ def run(
     failed, 2 for wrong usage.
     """
     given = dict(locals())
+    from tenure.buffers import keep_buffers
     from tenure.cli.describe import SPEC_BYTES, check_size, spec_from_options
     from tenure.cli.following import run_and_follow
     from tenure.cli.running import with_client
@@ -51,4 +52,5 @@ def run(
     chosen = {option: given[option] for option in o.SPEC_OPTIONS}
     spec = spec_from_options(command, stdin=stdin, **chosen)
     check_size(spec)
+    keep_buffers()
     with_client(lambda client: run_and_follow(client, spec, as_json=as_json))
