@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tenure_core.fence import Fence
 from tenure_core.resources import Capacity
-from tenure_core.states import AttemptOutcome
+from tenure_core.states import AttemptOutcome, OnDisconnect
 from tenure_scheduler.domain import commands as c
 from tenure_scheduler.domain import events as e
 from tests.domain.scheduler.rig import START_NS, result, running
@@ -30,6 +30,8 @@ class Node:
     running: dict[Fence, bool] = field(default_factory=dict)
     """Attempts that it holds → whether they have started."""
     outbox: dict[Fence, e.AttemptReport] = field(default_factory=dict)
+    exclusive: set[Fence] = field(default_factory=set)
+    """Those of `stop` tasks, which must not outlive its lease."""
     executed: set[Fence] = field(default_factory=set)
     accepted: set[Fence] = field(default_factory=set)
     refused: int = 0
@@ -88,6 +90,14 @@ class Node:
             assert fence not in self.executed, f"{fence} is started twice"
             self.executed.add(fence)
             self.running[fence] = False
+            if task.profile.on_disconnect is OnDisconnect.STOP:
+                self.exclusive.add(fence)
+
+    def stop_exclusive(self) -> None:
+        """The lease was not renewed in time: what must not run twice ends."""
+        for fence in self.exclusive & self.running.keys():
+            del self.running[fence]
+            self.outbox[fence] = e.AttemptReport(fence, e.ReportKind.STOPPED)
 
     def start(self, fence: Fence) -> None:
         self.running[fence] = True

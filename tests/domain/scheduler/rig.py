@@ -53,6 +53,8 @@ class Rig:
         self.numbers = 0
         self.recorded: list[c.Command] = []
         self.waiting: list[c.Command] = []
+        self.gone_at: dict[str, float] = {}
+        """Since when workers without a lease have had none."""
         self.core = self._lead()
         if past_grace:
             self.after(self.config.grace + 1)
@@ -126,6 +128,7 @@ class Rig:
                 if revision is None:
                     self.decide(e.JoinFailed(name, command.ticket, "live exists"))
                 else:
+                    self.gone_at.pop(name, None)
                     self.decide(e.WorkerRegistered(name, command.ticket, revision))
             case c.DeleteLive():
                 self.delete_live(command)
@@ -150,10 +153,15 @@ class Rig:
         """The guarded deletion."""
         found = self.store.lives.get(command.worker, 0)
         if found in (0, command.live_revision):
-            self.store.expire(command.worker)
+            self.end_lease(command.worker)
             self.decide(e.LiveDeleted(command.worker, command.live_revision, self.boot))
         else:
             self.decide(e.LiveSeen(command.worker, found))
+
+    def end_lease(self, name: str) -> None:
+        """The worker's `live` vanishes from etcd, and nobody knows of it yet."""
+        self.store.expire(name)
+        self.gone_at.setdefault(name, self.boot)
 
     def proof(self, name: str, believed: int) -> e.Event:
         """What a linearizable read says of a worker."""
@@ -238,7 +246,7 @@ class Rig:
     def expire(self, agent: Agent) -> None:
         """The worker's lease ends, and the leader proves it."""
         revision = self.store.lives[agent.name]
-        self.store.expire(agent.name)
+        self.end_lease(agent.name)
         self.do(e.LiveGone(agent.name, revision, self.boot))
 
 

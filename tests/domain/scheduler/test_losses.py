@@ -300,6 +300,23 @@ def test_a_commit_that_finds_the_lease_gone_takes_its_assignments_back() -> None
     assert agent.record.verdict is WorkerVerdict.LOST
 
 
+def test_a_commit_that_finds_the_lease_gone_does_not_take_back_what_was_told_on_an_earlier_stream() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task(Spec(on_disconnect=OnDisconnect.STOP)).assigned()
+    agent.held = [e.AttemptReport(rig.fence(task), e.ReportKind.HELD)]
+    agent.reset()
+    agent.hello()
+    revision = rig.store.lives["w1"]
+    rig.end_lease("w1")
+    rig.do(e.WorkerLeaseGone("w1", revision, rig.boot))
+    assert (task.state, newest(task).outcome) == (TaskState.ASSIGNED, None), (
+        "it may run until its lease is over"
+    )
+    rig.after(rig.config.grace)
+    assert newest(rig.task(task)).outcome is AttemptOutcome.LOST
+
+
 def test_a_large_loss_is_carried_on_by_the_next_leader() -> None:
     rig = Rig()
     agent = rig.worker()

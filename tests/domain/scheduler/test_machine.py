@@ -59,12 +59,14 @@ class SchedulerMachine(RuleBasedStateMachine):
     def deliver(self) -> None:
         """Hand what the core said to whom it concerns, as far as they are still connected."""
         while self.rig.recorded:
+            self.leases_end()
             command = self.rig.recorded.pop(0)
             match command:
                 case c.SendCommands():
                     node = self.nodes[command.worker]
                     if node.stream == command.stream:
                         node.obey(command)
+                        self.check_exclusive()
                 case c.WelcomeWorker():
                     node = self.nodes[command.worker]
                     if node.stream == command.stream:
@@ -78,6 +80,17 @@ class SchedulerMachine(RuleBasedStateMachine):
                     pass
                 case c.AnswerSubmit() | c.AnswerCancel() | c.RaiseAlarm():
                     assert not isinstance(command, c.RaiseAlarm), command
+
+    def leases_end(self) -> None:
+        """Nodes know when their lease is over, and keep to it."""
+        for name, gone_at in self.rig.gone_at.items():
+            if self.rig.boot >= gone_at + self.rig.config.worker_ttl:
+                self.nodes[name].stop_exclusive()
+
+    def check_exclusive(self) -> None:
+        """I10: executions of a `stop` task never overlap."""
+        held = [fence.task for node in self.nodes.values() for fence in node.exclusive & node.running.keys()]
+        assert len(held) == len(set(held)), f"I10: {sorted(held)}"
 
     def do(self, *events: e.Event) -> None:
         self.rig.do(*events)
@@ -161,7 +174,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def lease_expires(self, name: str) -> None:
         revision = self.rig.store.lives.get(name)
         if revision is not None:
-            self.rig.store.expire(name)
+            self.rig.end_lease(name)
             self.do(e.LiveGone(name, revision, self.rig.boot))
 
     @rule(name=names)
@@ -170,7 +183,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         revision = self.rig.store.lives.get(name)
         if revision is None:
             return
-        self.rig.store.expire(name)
+        self.rig.end_lease(name)
         self.rig.decide(e.TasksSubmitted(1, [self.rig.item(SPECS[0])]))
         kept = [w for w in self.rig.waiting if not isinstance(w, c.SendCommands) or w.worker != name]
         if kept != self.rig.waiting and self.nodes[name].stream:
