@@ -12,7 +12,7 @@ from typing import Final
 
 import grpc.aio
 
-from tenure_core.errors import NotLeader
+from tenure_core.errors import DataLoss, NotLeader
 from tenure_runtime.config_sections import TlsConfig
 from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.election import Election
@@ -131,6 +131,9 @@ class Replica:
                     await self._pause()
             except EtcdError as error:
                 _log.warning("etcd failed while campaigning", reason=str(error))
+                await self._pause()
+            except DataLoss as error:
+                _log.error("cannot lead", reason=error.message)
                 await self._pause()
 
     async def _pause(self) -> None:

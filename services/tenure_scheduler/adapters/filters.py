@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from fnmatch import translate
 from typing import Any, Final
 
-from tenure_core.errors import InvalidArgument, NotFound, Violation
+from tenure_core.errors import DataLoss, InvalidArgument, NotFound, Violation
 from tenure_core.ids import LENGTH
 from tenure_core.states import TaskState
 from tenure_scheduler.domain.core import Core
-from tenure_scheduler.domain.model import Task, Worker
+from tenure_scheduler.domain.model import Damaged, Task, Worker
 from tenure_scheduler.domain.views import TaskFilter
 
 _TWO: Final = 2
@@ -31,14 +31,40 @@ def task_filter(message: Any) -> TaskFilter:
 
 
 def one_task(core: Core, text: str, path: str = "task_id") -> Task:
-    """The task with this id or unique prefix; NotFound, or InvalidArgument at `path` for one of several."""
+    """The task with this id or unique prefix.
+
+    NotFound, InvalidArgument at `path` for a prefix of several, or DataLoss when its record is damaged.
+    """
     found = core.find(text)
     if not found:
+        _refuse_damaged(core, text)
         raise NotFound(kind="task", name=text)
     if len(found) >= _TWO:
         sentence = f"{text!r} is the beginning of several ids, such as {found[0].id} and {found[1].id}"
         raise InvalidArgument(violations=(Violation(path, sentence),))
     return found[0]
+
+
+def _refuse_damaged(core: Core, text: str) -> None:
+    for task_id, damaged in core.world.damaged.items():
+        if task_id.startswith(text):
+            raise _lost(damaged)
+
+
+def refuse_damaged_requests(core: Core, request_ids: Iterable[str]) -> None:
+    """DataLoss for the request id of a task whose record is damaged: another task would do its work again."""
+    if core.world.damaged:
+        known = {each.request_id: each for each in core.world.damaged.values() if each.request_id}
+        for request_id in request_ids:
+            if request_id in known:
+                raise _lost(known[request_id])
+
+
+def _lost(damaged: Damaged) -> DataLoss:
+    return DataLoss(
+        f"the record of task {damaged.task_id} in etcd is damaged: {damaged.reason}; it was left as it is,"
+        " to be restored from a snapshot or deleted by an operator"
+    )
 
 
 def whole_ids(core: Core, texts: Iterable[str], path: str) -> list[str]:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from typing import Final, TypeAlias
+
+from google.protobuf.message import DecodeError
 
 from tenure_core.errors import DataLoss
 from tenure_core.states import OnDisconnect
@@ -21,10 +24,10 @@ from tenure_runtime.etcd.position import Position
 from tenure_runtime.etcd.values import Event, KeyValue
 from tenure_runtime.etcd.watch import PrefixWatch, Snapshot
 from tenure_runtime.logging_setup import get_logger
-from tenure_scheduler.adapters.records import Apart, Live, decode_live, decode_task, decode_worker
+from tenure_scheduler.adapters.records import Apart, Live, damaged, decode_live, decode_task, decode_worker
 from tenure_scheduler.adapters.specs import SpecReader
 from tenure_scheduler.domain.load import Records
-from tenure_scheduler.domain.model import Task, Worker
+from tenure_scheduler.domain.model import Damaged, Task, Worker
 from tenure_state.v1.task_pb2 import WatchFloor
 from tenure_state.v1.worker_pb2 import Ownership
 
@@ -35,6 +38,7 @@ _GATHER_SECONDS: Final = 0.02
 """How far behind a standby that has caught up may be: it takes many small changes in one go."""
 _CAUGHT_UP_SECONDS: Final = 0.001
 """A change that had to be waited for this long was the last one."""
+_TOLD_DAMAGED: Final = 20
 _log = get_logger("projection")
 
 
@@ -149,8 +153,8 @@ class Projection:
             raw = self._raw.get(key)
             if raw is None or not raw.value:
                 self._owners.pop(key, None)
-            elif self._is_exclusive(key, specs):
-                self._owners[key] = Ownership.FromString(raw.value)
+            elif self._is_exclusive(key, specs) and (owner := _owner(raw.value)) is not None:
+                self._owners[key] = owner
             else:
                 self._owners.pop(key, None)
         prefix = len(self._keys.owns)
@@ -190,9 +194,11 @@ def _apart(raw: dict[bytes, Raw], keys: Keys) -> Apart:
 async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: SpecReader) -> Records:
     """Decode everything; whether workers live is read anew, since `live` keys vanish by themselves.
 
-    Gives the loop a chance to run between portions: the leader's lease has to be renewed meanwhile.
+    A task whose record is damaged is set aside; any other key that cannot be read raises DataLoss. Gives the
+    loop a chance to run between portions: the leader's lease has to be renewed meanwhile.
     """
     tasks: list[Task] = []
+    spoilt: list[Damaged] = []
     workers: dict[str, Worker] = {}
     owns: list[tuple[str, int, int]] = []
     floor = WatchFloor()
@@ -202,25 +208,61 @@ async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: Spe
             await asyncio.sleep(0)
         value = entry.value or b""
         if key.startswith(task_prefix):
-            task_id = key[len(task_prefix) :].decode()
-            tasks.append(decode_task(task_id, value, entry.mod_revision, specs, apart))
+            task_id = key[len(task_prefix) :].decode(errors="replace")
+            try:
+                tasks.append(decode_task(task_id, value, entry.mod_revision, specs, apart))
+            except DataLoss as error:
+                spoilt.append(damaged(task_id, value, error.message))
             continue
         parsed = keys.parse(key)
         if parsed is None:
             continue
-        if parsed.kind is Kind.WORKER_REG:
-            workers[parsed.name] = decode_worker(parsed.name, value)
-        elif parsed.kind is Kind.OWN:
-            own = Ownership.FromString(value)
-            owns.append((parsed.name, own.attempt, own.session))
+        if parsed.kind is Kind.OWN:
+            if (own := _owner(value)) is not None:
+                owns.append((parsed.name, own.attempt, own.session))
+        elif parsed.kind is Kind.WORKER_REG:
+            with _readable(key):
+                workers[parsed.name] = decode_worker(parsed.name, value)
         elif parsed.kind is Kind.META and parsed.name == "watch_floor":
-            floor = WatchFloor.FromString(value)
+            with _readable(key):
+                floor = WatchFloor.FromString(value)
+    _tell(spoilt, keys)
     lives = {
         name: live.create_revision
         for name, live in (await _live(client, keys)).items()
         if name in workers and workers[name].session == live.session
     }
-    return Records(tasks, list(workers.values()), lives, owns, floor.revision, floor.next_sequence or 1)
+    return Records(
+        tasks, list(workers.values()), lives, owns, floor.revision, floor.next_sequence or 1, spoilt
+    )
+
+
+def _owner(value: bytes) -> Ownership | None:
+    """What an `own` key says; None if it is damaged: it is evidence for people, the task's record decides."""
+    try:
+        return Ownership.FromString(value)
+    except DecodeError:
+        return None
+
+
+@contextlib.contextmanager
+def _readable(key: bytes) -> Iterator[None]:
+    """Turn what is wrong with a key's value into DataLoss: without this key it is not safe to lead."""
+    try:
+        yield
+    except (DecodeError, ValueError):
+        raise DataLoss(
+            f"the value of {key.decode(errors='replace')} in etcd is damaged: nobody can lead before it is"
+            " restored from a snapshot, or deleted when what it described is known to be gone"
+        ) from None
+
+
+def _tell(spoilt: list[Damaged], keys: Keys) -> None:
+    for each in spoilt[:_TOLD_DAMAGED]:
+        key = keys.tasks.decode() + each.task_id
+        _log.error("the record of a task is damaged and left as it is", key=key, reason=each.reason)
+    if len(spoilt) > _TOLD_DAMAGED:
+        _log.error("more records of tasks are damaged", count=len(spoilt) - _TOLD_DAMAGED)
 
 
 async def _live(client: EtcdClient, keys: Keys) -> dict[str, Live]:
@@ -228,5 +270,6 @@ async def _live(client: EtcdClient, keys: Keys) -> dict[str, Live]:
     for kv in (await client.range(keys.workers, prefix=True)).kvs:
         parsed = keys.parse(kv.key)
         if parsed is not None and parsed.kind is Kind.WORKER_LIVE:
-            found[parsed.name] = decode_live(kv.value, kv.create_revision)
+            with _readable(kv.key):
+                found[parsed.name] = decode_live(kv.value, kv.create_revision)
     return found

@@ -11,11 +11,21 @@ import hashlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from google.protobuf.message import DecodeError
+
 from tenure_core.errors import DataLoss
 from tenure_core.resources import Capacity, Demand, Grant, Pool
-from tenure_core.states import TERMINAL, AttemptOutcome, LogState, LossEvidence, TaskState, WorkerVerdict
+from tenure_core.states import (
+    PLACED,
+    TERMINAL,
+    AttemptOutcome,
+    LogState,
+    LossEvidence,
+    TaskState,
+    WorkerVerdict,
+)
 from tenure_scheduler.adapters.specs import SpecReader
-from tenure_scheduler.domain.model import Attempt, LogFinals, Task, Worker
+from tenure_scheduler.domain.model import Attempt, Damaged, LogFinals, Task, Worker
 from tenure_state.v1.task_pb2 import AttemptRecord, TaskBirth, TaskRecord
 from tenure_state.v1.worker_pb2 import Ownership, WorkerLive, WorkerRegistration
 
@@ -119,8 +129,22 @@ def decode_task(
 ) -> Task:
     """The task that a record holds; `apart` finds the spec's own key if the record says that there is one.
 
-    Raises DataLoss for a record whose spec is missing or is not the one that was stored.
+    Raises DataLoss for a record that cannot be read or contradicts itself, or whose spec is missing or is not
+    the one that was stored.
     """
+    try:
+        task = _decode_task(task_id, value, specs, apart)
+    except DecodeError:
+        raise DataLoss("its bytes are not those of a task") from None
+    except ValueError as error:
+        raise DataLoss(f"it has a value that no version of Tenure wrote: {error}") from None
+    if fault := _contradiction(task):
+        raise DataLoss(fault)
+    task.revision = revision
+    return task
+
+
+def _decode_task(task_id: str, value: bytes, specs: SpecReader, apart: Apart) -> Task:
     record = TaskRecord.FromString(value)
     birth = record.birth
     reading = specs.read_bytes(_spec_bytes(task_id, birth, apart))
@@ -137,8 +161,30 @@ def decode_task(
         traceparent=birth.traceparent,
     )
     _decode_rest(task, record)
-    task.revision = revision
     return task
+
+
+def _contradiction(task: Task) -> str:
+    """What no leader can have written; empty: nothing."""
+    newest = task.current
+    if not task.sequence:
+        return "it does not say when it was submitted"
+    if (newest.number if newest is not None else 0) != task.attempt:
+        return "its attempts do not go up to the one that it calls the newest"
+    if (task.state in PLACED) != (newest is not None and newest.outcome is None):
+        return f"it is {task.state.name}, which does not go with its attempts"
+    if (task.state in TERMINAL) != (task.outcome is not None):
+        return f"it is {task.state.name}, which does not go with its outcome"
+    return ""
+
+
+def damaged(task_id: str, value: bytes, reason: str) -> Damaged:
+    """What can still be said of a task whose record `decode_task` refused."""
+    try:
+        birth = TaskRecord.FromString(value).birth
+    except DecodeError:
+        birth = TaskBirth()
+    return Damaged(task_id, reason, birth.request_id, birth.sequence)
 
 
 def _spec_bytes(task_id: str, birth: TaskBirth, apart: Apart) -> bytes:
@@ -146,9 +192,9 @@ def _spec_bytes(task_id: str, birth: TaskBirth, apart: Apart) -> bytes:
         return birth.spec
     spec = apart(task_id)
     if spec is None:
-        raise DataLoss(f"the spec of task {task_id} is missing")
+        raise DataLoss("its spec is missing")
     if hashlib.sha256(spec).digest()[:_DIGEST_BYTES] != birth.spec_digest:
-        raise DataLoss(f"the spec of task {task_id} is not the one that was stored")
+        raise DataLoss("its spec is not the one that was stored")
     return spec
 
 
@@ -223,7 +269,10 @@ def encode_worker(worker: Worker) -> bytes:
 
 
 def decode_worker(name: str, value: bytes) -> Worker:
-    """The worker that a registration describes; whether it lives is another key's affair."""
+    """The worker that a registration describes; whether it lives is another key's affair.
+
+    Raises DecodeError or ValueError for one that cannot be read.
+    """
     record = WorkerRegistration.FromString(value)
     worker = Worker(name)
     worker.session, worker.connect = record.session, record.connect

@@ -10,7 +10,7 @@ from tenure_core.errors import InvalidArgument, NotFound, Unavailable, Violation
 from tenure_core.ids import LENGTH
 from tenure_core.states import TERMINAL
 from tenure_runtime.rpc.call import Call
-from tenure_scheduler.adapters.filters import one_task, task_filter, whole_ids
+from tenure_scheduler.adapters.filters import one_task, refuse_damaged_requests, task_filter, whole_ids
 from tenure_scheduler.adapters.ports import Lead, Leader
 from tenure_scheduler.adapters.public import FULL
 from tenure_scheduler.adapters.specs import seconds
@@ -41,6 +41,7 @@ class TaskService(WatchTasks):
         """Store tasks; answered when they are durable, or when they have ended."""
         reign = self._leading()
         refuse_when_full(reign)
+        refuse_damaged_requests(reign.core, (item.request_id for item in request.items))
         items = items_of(request, reign.specs, reign.new_id, call.traceparent or "")
         answer = await reign.shell.ask(lambda ticket: e.TasksSubmitted(ticket, items), call.remaining())
         response = results_of(answer, items)
@@ -94,7 +95,8 @@ class TaskService(WatchTasks):
                 pb.TaskStateCount(state=state, count=count)  # type: ignore[arg-type]
                 for state, count in sorted(counts.items())
                 if count
-            ]
+            ],
+            damaged=len(reign.core.world.damaged),
         )
 
     async def WaitTasks(self, request: pb.WaitTasksRequest, call: Call) -> pb.WaitTasksResponse:  # noqa: N802
@@ -126,6 +128,7 @@ class TaskService(WatchTasks):
         """Submit a copy of a terminal task."""
         reign = self._leading()
         refuse_when_full(reign)
+        refuse_damaged_requests(reign.core, [request.request_id])
         task_id, new_id = one_task(reign.core, request.task_id).id, reign.new_id()
         answer = await reign.shell.ask(
             lambda ticket: e.RetryRequested(

@@ -15,7 +15,7 @@ from tenure_core.states import PLACED, AttemptOutcome, LogState, TaskState, Work
 from tenure_scheduler.domain import retention
 from tenure_scheduler.domain.assign import arm_backoff, arm_queue_timeout, enqueue
 from tenure_scheduler.domain.losses import arm_exclusive, declare_due, lose_attempts
-from tenure_scheduler.domain.model import Task, Worker
+from tenure_scheduler.domain.model import Damaged, Task, Worker
 from tenure_scheduler.domain.requests import arm_drain, insert
 from tenure_scheduler.domain.results import arm_log_unknown
 from tenure_scheduler.domain.world import World
@@ -39,6 +39,7 @@ class Records:
     """The watch floor."""
     next_sequence: int = 1
     """At least one more than the highest sequence ever used, of removed tasks too."""
+    damaged: Iterable[Damaged] = ()
 
 
 COMMITTED_TASK = (
@@ -70,7 +71,11 @@ def load(world: World, records: Records) -> None:
         _load_worker(world, worker, records.lives.get(worker.name, 0))
     for task in sorted(records.tasks, key=lambda task: task.sequence):
         _load_task(world, task)
+    for damaged in records.damaged:
+        world.damaged[damaged.task_id] = damaged
     last = world.order[-1].sequence if world.order else 0
+    # The newest tasks of all may be those whose records are damaged.
+    last = max([last + len(world.damaged), *(damaged.sequence for damaged in world.damaged.values())])
     world.next_sequence = max(records.next_sequence, last + 1)
     _load_finished(world)
     for task_id, attempt, session in records.owns:

@@ -426,6 +426,16 @@ class Worker:
         )
 
 
+class Damaged(NamedTuple):
+    """A task whose record says nothing that can be relied on. It is never written."""
+
+    task_id: str
+    reason: str
+    request_id: str = ""
+    """As far as it can still be read."""
+    sequence: int = 0
+
+
 class Relay(NamedTuple):
     """A live log relay."""
 

@@ -61,6 +61,8 @@ def _heard(world: World, worker: Worker, event: ReportsReceived | LevelReported)
 def take_report(world: World, worker: Worker, report: AttemptReport) -> None:
     """One report of a worker on one attempt."""
     fence = report.fence
+    if fence.task in world.damaged:
+        return  # whether it counts cannot be known: the worker keeps what it has
     task = world.tasks.get(fence.task)
     if task is None or fence.n != world.n or task.attempt != fence.attempt:
         _refuse(world, worker, task, report)
@@ -201,7 +203,7 @@ def settle_held(world: World, worker: Worker, held: Iterable[AttemptReport], *, 
     for report in held:
         if report.kind not in (ReportKind.HELD, STARTED):
             take_report(world, worker, report)
-        elif adopt and _keep(world, worker, report):
+        elif report.fence.task in world.damaged or (adopt and _keep(world, worker, report)):
             kept.append(report.fence)
         else:
             task = world.tasks.get(report.fence.task)

@@ -16,7 +16,7 @@ from tenure_core.states import TASK_TRANSITIONS, TERMINAL, ForbiddenTransition, 
 from tenure_core.timing import NEVER, Instant, Now
 from tenure_scheduler.domain.commands import CloseStream, Command, SendCommands, TellFinished
 from tenure_scheduler.domain.config import CoreConfig
-from tenure_scheduler.domain.model import NO_STREAM, Attempt, Relay, Task, Worker
+from tenure_scheduler.domain.model import NO_STREAM, Attempt, Damaged, Relay, Task, Worker
 from tenure_scheduler.domain.queue import Queue
 from tenure_scheduler.domain.timers import Timers
 
@@ -69,6 +69,7 @@ class World:
         "commands",
         "config",
         "counts",
+        "damaged",
         "dirty",
         "epoch",
         "exclusive",
@@ -110,6 +111,8 @@ class World:
         self.removed = 0
         self.requests: dict[str, dict[str, Task]] = {}
         """Namespace → request id → task."""
+        self.damaged: dict[str, Damaged] = {}
+        """Tasks whose records could not be read; nothing is decided about them."""
         self.next_sequence = 1
         self.workers: dict[str, Worker] = {}
         self.fleet_version = epoch << 32

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from tenure.errors import InvalidArgument, NotFound, ResourceExhausted, TenureError
+from tenure.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted, TenureError
 from tenure.tracing import trace_metadata
 from tenure.v1.task_pb2 import Task
 from tenure.v1.task_service_pb2 import SubmitTasksItem, SubmitTasksResult
@@ -97,7 +97,7 @@ class Submissions:
     async def _deliver(self, batch: list[tuple[SubmitTasksItem, asyncio.Future[SubmitTasksResult]]]) -> None:
         try:
             results = await self._send([item for item, _ in batch])
-        except (InvalidArgument, ResourceExhausted) as error:
+        except (InvalidArgument, ResourceExhausted, DataLoss) as error:
             # One bad item refuses a whole request: the others, which have other callers, must not suffer.
             if len(batch) == 1:
                 fail([batch[0][1]], error)
@@ -158,7 +158,7 @@ class Waits:
                 for future in self._futures.pop(task.id, ()):
                     if not future.done():
                         future.set_result(task)
-        except (NotFound, InvalidArgument) as error:
+        except (NotFound, InvalidArgument, DataLoss) as error:
             await self._isolate(group, error)
         except TenureError as error:
             for task_id in group:

@@ -135,6 +135,7 @@ class Client:
         Raises:
             InvalidArgument: `violations` names every fault of the spec.
             AlreadyExists: the request id was used for another spec; `differing` says where.
+            DataLoss: it was used for a task whose record is damaged now.
         """
         result = await self._submissions.add(_item(spec, request_id))
         if result.HasField("error"):
@@ -254,6 +255,10 @@ class Client:
         """How many of the tasks that match `where` stand in each state; empty states are left out."""
         response = await self._call(methods.COUNT, tasks.CountTasksRequest(filter=where))
         return {entry.state: entry.count for entry in response.counts}
+
+    async def damaged(self) -> int:
+        """How many tasks of the cluster have a damaged record; asking for one of them raises DataLoss."""
+        return (await self._call(methods.COUNT, tasks.CountTasksRequest())).damaged
 
     def watch(
         self,

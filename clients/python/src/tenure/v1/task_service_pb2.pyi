@@ -98,10 +98,12 @@ class CountTasksRequest(_message.Message):
     def __init__(self, filter: _Optional[_Union[_task_pb2.TaskFilter, _Mapping]] = ...) -> None: ...
 
 class CountTasksResponse(_message.Message):
-    __slots__ = ("counts",)
+    __slots__ = ("counts", "damaged")
     COUNTS_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
     counts: _containers.RepeatedCompositeFieldContainer[TaskStateCount]
-    def __init__(self, counts: _Optional[_Iterable[_Union[TaskStateCount, _Mapping]]] = ...) -> None: ...
+    damaged: int
+    def __init__(self, counts: _Optional[_Iterable[_Union[TaskStateCount, _Mapping]]] = ..., damaged: _Optional[int] = ...) -> None: ...
 
 class TaskStateCount(_message.Message):
     __slots__ = ("state", "count")

@@ -106,7 +106,8 @@ class TaskServiceServicer:
         """Stores up to 500 tasks. Answers when they are durable, or with `wait` when they have ended. One violation anywhere refuses the whole request
         with INVALID_ARGUMENT and a google.rpc.BadRequest that lists every violation with its path; after that
         each item stands alone. Idempotent by request id: safe to retry after UNAVAILABLE and DEADLINE_EXCEEDED.
-        RESOURCE_EXHAUSTED when the store is near its quota.
+        RESOURCE_EXHAUSTED when the store is near its quota; DATA_LOSS for the request id of a task whose record is
+        damaged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +115,7 @@ class TaskServiceServicer:
 
     def GetTask(self, request, context):
         """One task by id or unique prefix. Does not block. Safe to retry. NOT_FOUND for an id that is unknown or no
-        longer kept; INVALID_ARGUMENT for a prefix of several.
+        longer kept; INVALID_ARGUMENT for a prefix of several; DATA_LOSS for a task whose record is damaged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

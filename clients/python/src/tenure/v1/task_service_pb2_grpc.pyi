@@ -41,11 +41,12 @@ class TaskServiceStub:
     """Stores up to 500 tasks. Answers when they are durable, or with `wait` when they have ended. One violation anywhere refuses the whole request
     with INVALID_ARGUMENT and a google.rpc.BadRequest that lists every violation with its path; after that
     each item stands alone. Idempotent by request id: safe to retry after UNAVAILABLE and DEADLINE_EXCEEDED.
-    RESOURCE_EXHAUSTED when the store is near its quota.
+    RESOURCE_EXHAUSTED when the store is near its quota; DATA_LOSS for the request id of a task whose record is
+    damaged.
     """
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]
     """One task by id or unique prefix. Does not block. Safe to retry. NOT_FOUND for an id that is unknown or no
-    longer kept; INVALID_ARGUMENT for a prefix of several.
+    longer kept; INVALID_ARGUMENT for a prefix of several; DATA_LOSS for a task whose record is damaged.
     """
     ListTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]
     """Tasks in the order of their submission, newest first, in pages. A page token is valid on any replica. Does
@@ -103,11 +104,12 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Stores up to 500 tasks. Answers when they are durable, or with `wait` when they have ended. One violation anywhere refuses the whole request
     with INVALID_ARGUMENT and a google.rpc.BadRequest that lists every violation with its path; after that
     each item stands alone. Idempotent by request id: safe to retry after UNAVAILABLE and DEADLINE_EXCEEDED.
-    RESOURCE_EXHAUSTED when the store is near its quota.
+    RESOURCE_EXHAUSTED when the store is near its quota; DATA_LOSS for the request id of a task whose record is
+    damaged.
     """
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]  # type: ignore[assignment]
     """One task by id or unique prefix. Does not block. Safe to retry. NOT_FOUND for an id that is unknown or no
-    longer kept; INVALID_ARGUMENT for a prefix of several.
+    longer kept; INVALID_ARGUMENT for a prefix of several; DATA_LOSS for a task whose record is damaged.
     """
     ListTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]  # type: ignore[assignment]
     """Tasks in the order of their submission, newest first, in pages. A page token is valid on any replica. Does
@@ -168,7 +170,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stores up to 500 tasks. Answers when they are durable, or with `wait` when they have ended. One violation anywhere refuses the whole request
         with INVALID_ARGUMENT and a google.rpc.BadRequest that lists every violation with its path; after that
         each item stands alone. Idempotent by request id: safe to retry after UNAVAILABLE and DEADLINE_EXCEEDED.
-        RESOURCE_EXHAUSTED when the store is near its quota.
+        RESOURCE_EXHAUSTED when the store is near its quota; DATA_LOSS for the request id of a task whose record is
+        damaged.
         """
 
     @_abc_1.abstractmethod
@@ -178,7 +181,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.GetTaskResponse, _abc.Awaitable[_task_service_pb2.GetTaskResponse]]:
         """One task by id or unique prefix. Does not block. Safe to retry. NOT_FOUND for an id that is unknown or no
-        longer kept; INVALID_ARGUMENT for a prefix of several.
+        longer kept; INVALID_ARGUMENT for a prefix of several; DATA_LOSS for a task whose record is damaged.
         """
 
     @_abc_1.abstractmethod

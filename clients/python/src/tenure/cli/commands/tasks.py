@@ -103,6 +103,11 @@ async def _ps(client: "Client", where: "TaskFilter", wanted: int | None, quiet: 
     showing.task_list(tasks[:limit], quiet, as_json)
     if more:
         exits.say(f"only the newest {limit} are shown; --limit shows more")
+    if damaged := await client.damaged():
+        exits.say(
+            f"the records of {damaged} further tasks are damaged;"
+            " the log of the leading scheduler names their keys"
+        )
 
 
 def show(ids: o.TaskIds, as_json: o.Json = False) -> None:
