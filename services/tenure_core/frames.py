@@ -5,7 +5,7 @@ encodes anything again. A frame is a 48-byte little-endian header and its payloa
 
     magic     4 bytes   b"TNF1", finds the next frame after a damaged one
     length    uint32    payload bytes
-    crc       uint32    zlib.crc32 of the header after this field, then of the payload
+    crc       uint32    CRC-32 (zlib's) of the header after this field, then of the payload
     channel   uint8     1 stdout, 2 stderr, 3 records
     flags     uint8     bit 0: gap, the payload is a reason in UTF-8 and `skipped` bytes are missing
     (2 bytes of zero)
@@ -15,16 +15,17 @@ encodes anything again. A frame is a 48-byte little-endian header and its payloa
     boot_ns   int64     CLOCK_BOOTTIME of the node, nanoseconds
 
 A gap frame's payload is `skipped` (uint64, bytes that cannot be delivered) followed by the reason.
-crc32 and not crc32c: the warden, which writes the frames, uses the standard library only.
+CRC-32 and not CRC-32C: the warden, which writes the frames, needs the standard library only.
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+
+from tenure_core.checksum import crc32
 
 MAGIC: Final = b"TNF1"
 HEADER: Final = struct.Struct("<4sIIBBHQQqq")
@@ -106,7 +107,7 @@ def encode_header(
 ) -> bytes:
     """The 48 bytes that go before `payload`; written apart so that large payloads are never copied."""
     checked = _CHECKED.pack(channel, flags, 0, number, offset, wall_ns, boot_ns)
-    crc = zlib.crc32(payload, zlib.crc32(checked))
+    crc = crc32(payload, crc32(checked))
     return _PREFIX.pack(MAGIC, len(payload), crc) + checked
 
 
@@ -139,7 +140,7 @@ def scan(buffer: bytes | bytearray | memoryview, start: int = 0, *, verify: bool
         if body + length > size:
             return
         payload = view[body : body + length]
-        if verify and zlib.crc32(payload, zlib.crc32(view[start + _PREFIX.size : body])) != crc:
+        if verify and crc32(payload, crc32(view[start + _PREFIX.size : body])) != crc:
             raise DamagedFrame(start, "checksum differs")
         yield Frame(channel, flags, number, offset, wall_ns, boot_ns, payload, start)
         start = body + length

@@ -73,6 +73,8 @@ def test_no_function_is_too_long() -> None:
 @pytest.mark.parametrize("package", PURE)
 def test_decisions_import_only_what_is_pure(package: str) -> None:
     allowed = (sys.stdlib_module_names - IMPURE) | {"tenure_core", package.partition("/")[0]}
+    if package == "tenure_core":
+        allowed |= {"isal"}  # in `checksum` only, where zlib stands in for it
     impure = [
         f"{path.relative_to(ROOT)}: {name}"
         for path in (ROOT / "services" / package).rglob("*.py")
