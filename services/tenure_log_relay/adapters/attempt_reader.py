@@ -7,11 +7,12 @@ that is committed. It holds one chunk at a time, however slow its reader is.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from tenure_core.frames import PORTION
 from tenure_log_relay.adapters.starting import Start, without_first_lines
 from tenure_log_relay.adapters.storage.reading import next_chunk
-from tenure_log_relay.adapters.wire import ChunkMessages, LineMessages
+from tenure_log_relay.adapters.wire import LARGEST, ChunkMessages, LineMessages
 from tenure_log_relay.domain.ending import NO_LOG, LogFacts
 from tenure_log_relay.domain.position import Offsets, advanced
 from tenure_log_relay.domain.view import Hole, Item, ViewState, chunks, flush, lines
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from tenure_log_relay.adapters.storage.log import SegmentLog
     from tenure_log_relay.adapters.tail_request import TailRequest
 
+FEW: Final = 8
+"""Readers of one attempt of which each may have a message of the largest size in memory."""
 Shortfall = tuple[tuple[int, int, int], ...]
 
 
@@ -80,13 +83,20 @@ class AttemptReader:
         while (attempt := self.attempt) is not None:
             if self._until is not None and self._number >= self._until:
                 return
-            chunk = await next_chunk(self._log, attempt, self._number)
+            chunk = await next_chunk(self._log, attempt, self._number, self._most(attempt))
             if chunk is None:
                 return
             for message in self._encoded(attempt, chunk):
                 yield message
             self._number = chunk.after
             self.moved_at = asyncio.get_running_loop().time()
+
+    def _most(self, attempt: AttemptLog) -> int:
+        """How many bytes it takes at once where there is more: one of few readers catches up by that.
+
+        Not with lines: so many would hold up everybody else on the loop while they are encoded.
+        """
+        return PORTION if self._request.as_lines or attempt.readers > FEW else LARGEST
 
     def rest(self, shortfall: Shortfall) -> list[bytes]:
         """The open lines, and holes for what was promised and did not come: nothing more is expected."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tenure_core.fence import Fence
 
 MAX_ENTRIES: Final = 4_096
+LARGEST: Final = 3 * PORTION + (16 << 10)
+"""Raw bytes in a message: less than the 4 MiB that every gRPC client takes by default."""
 
 _CURSOR: Final = b"\x0a"
 _LINES: Final = b"\x12"
@@ -135,7 +137,7 @@ class LineMessages:
 
 
 class ChunkMessages:
-    """Gathers payloads of one channel that follow each other into messages of at most `PORTION` bytes."""
+    """Gathers payloads of one channel that follow each other into messages of at most `LARGEST` bytes."""
 
     __slots__ = ("_channel", "_delivered", "_fence", "_parts", "_size", "_start", "_wall_ns", "messages")
 
@@ -157,7 +159,7 @@ class ChunkMessages:
                 self.messages.append(gap_message(self._fence, self._delivered, item))
 
     def _data(self, item: Data) -> None:
-        if self._parts and (item.channel != self._channel or self._size + len(item.data) > PORTION):
+        if self._parts and (item.channel != self._channel or self._size + len(item.data) > LARGEST):
             self.close()
         if not self._parts:
             self._channel, self._wall_ns, self._start = item.channel, item.wall_ns, item.offset

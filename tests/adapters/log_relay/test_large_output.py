@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tenure.v1.log_service_pb2 import LOG_FORMAT_CHUNKS
+from tenure.v1.log_service_pb2 import LOG_FORMAT_CHUNKS, TailLogsRequest
 from tenure.v1.task_pb2 import TASK_STATE_RUNNING
 from tenure_core.fence import Fence
 from tenure_core.frames import BLOCK, PORTION
+from tenure_log_relay.adapters.attempt_reader import FEW, AttemptReader
+from tenure_log_relay.adapters.starting import Start
+from tenure_log_relay.adapters.storage.log import StorageLimits
+from tenure_log_relay.adapters.tail_request import checked
 from tests.adapters.log_relay.relays import RelayProcess, push_all, tail
 from tests.adapters.log_relay.scheduler_endpoint import SchedulerEndpoint
 from tests.adapters.log_relay.spools import Spool
@@ -19,6 +23,7 @@ from tests.adapters.log_relay.test_storage import frames_of, only, opened
 
 TASK = "abcd" + "0" * 16
 MIB = 1 << 20
+RAW = checked(TailLogsRequest(task_id=TASK, format=LOG_FORMAT_CHUNKS))
 
 
 def full_frames(count: int) -> Spool:
@@ -29,14 +34,30 @@ def full_frames(count: int) -> Spool:
     return spool
 
 
-async def test_a_portion_is_one_message(relay: RelayProcess, scheduler: SchedulerEndpoint) -> None:
-    """Four full frames are pushed, stored and sent together."""
+async def test_a_lone_reader_gets_large_messages(relay: RelayProcess, scheduler: SchedulerEndpoint) -> None:
+    """Larger than the portions that are pushed, so that it catches up; within the default limit of gRPC."""
     spool = full_frames(20)
     scheduler.set(TASK, TASK_STATE_RUNNING, 1)
     await push_all(relay, spool, batch=PORTION)
     messages = await tail(relay, TASK, format=LOG_FORMAT_CHUNKS)
     sizes = [len(message.chunk.data) for message in messages if message.HasField("chunk")]
-    assert sizes == [MIB] * 5
+    assert sizes == [3 * MIB, 2 * MIB]
+    assert max(message.ByteSize() for message in messages) < 4 * MIB
+
+
+async def test_one_of_many_readers_gets_a_portion_at_a_time(tmp_path: Path) -> None:
+    spool = full_frames(20)
+    async with opened(tmp_path, StorageLimits()) as log:
+        attempt = log.attempt(Fence.parse(spool.fence))
+        for start in range(0, len(spool.frames), 4):
+            log.push(attempt, b"".join(spool.frames[start : start + 4]))
+        await log.flush()
+        readers = [AttemptReader(log, attempt.fence, RAW, Start()) for _ in range(FEW + 1)]
+        assert all(reader.attempt is attempt for reader in readers)
+        received = [[message async for message in reader.messages()] for reader in readers]
+        assert [len(messages) for messages in received] == [5] * (FEW + 1)
+        for reader in readers:
+            reader.close()
 
 
 def resident(path: Path) -> int:

@@ -37,20 +37,23 @@ class HotMemory:
             self.used -= self._order.popleft().hot.popleft().cost
 
 
-def hot_chunk(attempt: AttemptLog, number: int) -> Chunk | None:
-    """Chunks in memory from frame `number` on, small ones joined: who is behind gets fewer messages."""
+def hot_chunk(attempt: AttemptLog, number: int, most: int = PORTION) -> Chunk | None:
+    """Chunks in memory from frame `number` on, joined while they cost at most `most` bytes.
+
+    So who is behind gets fewer messages.
+    """
     hot = attempt.hot
     if not hot or number < hot[0].first or number >= hot[-1].after:
         return None
     index = _index(hot, number)
     chunk = hot[index]
-    if index == len(hot) - 1 or chunk.cost > PORTION:
+    if index == len(hot) - 1 or chunk.cost > most:
         return chunk
     frames: list[Frame] = []
     cost = 0
     for following in islice(hot, index, None):
         cost += following.cost
-        if frames and cost > PORTION:
+        if frames and cost > most:
             break
         frames += following.frames
         chunk = following

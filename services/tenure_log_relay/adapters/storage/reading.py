@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from tenure_core.frames import PORTION
 from tenure_log_relay.adapters.storage.attempt import AttemptLog, Chunk
 from tenure_log_relay.adapters.storage.hot import hot_chunk
 from tenure_log_relay.adapters.storage.records import (
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
 BLOCK: Final = 512 << 10
 
 
-async def next_chunk(log: SegmentLog, attempt: AttemptLog, number: int) -> Chunk | None:
+async def next_chunk(log: SegmentLog, attempt: AttemptLog, number: int, most: int = PORTION) -> Chunk | None:
     """Committed frames from frame `number` on; None when there are none yet.
 
     `after` of the chunk is where to go on, also when nothing of it could be read.
     """
     if number >= attempt.committed.number:
         return None
-    chunk = hot_chunk(attempt, number)
+    chunk = hot_chunk(attempt, number, most)
     return chunk if chunk is not None else await _from_disk(log, attempt, number)
 
 
