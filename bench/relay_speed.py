@@ -1,6 +1,6 @@
 """How fast is the log relay alone, from an agent's push to a reader, fsync included?
 
-    python bench/relay_speed.py [megabytes]
+    python -m bench.relay_speed [megabytes]
 
 Four processes: the relay, a pusher that makes frames as a warden does (checksums included), a reader, and
 for the reference a server and a reader of a bare grpc.aio stream of 256 KiB messages. Rounds of the
@@ -187,10 +187,10 @@ def answer(process: subprocess.Popen[str]) -> Any:
     return json.loads(out.splitlines()[-1])
 
 
-def start_relay(folder: str) -> tuple[subprocess.Popen[str], str]:
-    """A relay without etcd or scheduler: it serves, and finds no outcomes."""
+def start_relay(folder: str, etcd: str) -> tuple[subprocess.Popen[str], str]:
+    """A relay without a scheduler: it serves, and finds no outcomes."""
     command = [sys.executable, "-m", "tenure_log_relay", "--listen", "127.0.0.1:0", "--data-dir", folder]
-    command += ["--etcd-endpoints", "127.0.0.1:1", "--schedulers", "127.0.0.1:1", "--log-format", "json"]
+    command += ["--etcd-endpoints", etcd, "--schedulers", "127.0.0.1:1", "--log-format", "json"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -200,10 +200,10 @@ def start_relay(folder: str) -> tuple[subprocess.Popen[str], str]:
     raise RuntimeError("the relay did not start")
 
 
-def relay_round(kind: str, megabytes: int) -> tuple[float, float]:
+def relay_round(kind: str, megabytes: int, etcd: str) -> tuple[float, float]:
     """(rate at the reader, CPU seconds of the relay)."""
     with tempfile.TemporaryDirectory() as folder:
-        relay, address = start_relay(folder)
+        relay, address = start_relay(folder, etcd)
         started = cpu_seconds(relay.pid)
         pushing = spawn("push", address, kind, megabytes)
         wait_for_attempt(address, kind)
@@ -235,9 +235,9 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def delay_round() -> list[float]:
+def delay_round(etcd: str) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
-        relay, address = start_relay(folder)
+        relay, address = start_relay(folder, etcd)
         found: list[float] = answer(spawn("delays", address, "d", 0))
         relay.terminate()
         with relay:
@@ -245,7 +245,7 @@ def delay_round() -> list[float]:
         return found
 
 
-def main(megabytes: int) -> None:
+def main(megabytes: int, etcd: str) -> None:
     server = spawn("reference-server")
     assert server.stdout is not None
     address = json.loads(server.stdout.readline())["address"]
@@ -254,13 +254,13 @@ def main(megabytes: int) -> None:
         rates.setdefault("ref_stream_mb_per_s", []).append(answer(spawn("reference", address, megabytes)))
         for kind, name in (("b", "mb_per_s"), ("m", "lines_100b_per_s"), ("s", "lines_24b_per_s")):
             amount = {"b": megabytes, "m": megabytes // 2, "s": megabytes // 8}[kind]
-            rate, cpu = relay_round(kind, amount)
+            rate, cpu = relay_round(kind, amount, etcd)
             rates.setdefault(name, []).append(rate)
             rates.setdefault(f"relay_cpu_ms_per_mb_{kind}", []).append(cpu * 1e3 / amount)
     server.terminate()
     with server:
         server.wait()
-    middle, late = zip(*(delay_round() for _ in range(ROUNDS)), strict=True)
+    middle, late = zip(*(delay_round(etcd) for _ in range(ROUNDS)), strict=True)
     rates["push_to_reader_p50_ms"], rates["push_to_reader_p99_ms"] = list(middle), list(late)
     result = {name: round(statistics.median(values), 3) for name, values in rates.items()}
     result["ratio_to_ref"] = round(result["mb_per_s"] / result["ref_stream_mb_per_s"], 3)
@@ -278,4 +278,12 @@ if __name__ == "__main__":
         work = {"push": push, "read": read, "delays": delays}[first]
         asyncio.run(work(rest[0], rest[1], int(rest[2])))
     else:
-        main(int(first))
+        from tests.support.etcd_server import EtcdServers
+        from tests.support.ports import borrowed_ports
+
+        with borrowed_ports() as ports:
+            servers = EtcdServers(ports)
+            try:
+                main(int(first), servers.launch()[0].endpoint)
+            finally:
+                servers.remove()

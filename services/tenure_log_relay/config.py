@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from tenure_runtime.config_sections import EtcdConfig, LogConfig, TelemetryConfig, TlsConfig
-from tenure_runtime.config_values import AtLeast, Bytes, Seconds
+from tenure_runtime.config_values import (
+    Address,
+    AtLeast,
+    Bytes,
+    ClusterName,
+    MaybeAddress,
+    MaybeName,
+    Seconds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,19 +50,19 @@ class StorageConfig:
 class LogRelayConfig:
     """The log relay: stores the output of tasks and serves it, live and afterwards."""
 
-    cluster: str = "default"
+    cluster: ClusterName = "default"
     """Name of the cluster: the keys in etcd lie below /tenure/<cluster>/."""
 
-    listen: str = "127.0.0.1:7430"
+    listen: Address = "127.0.0.1:7430"
     """Address to serve on. Other than loopback needs TLS, or insecure."""
 
-    advertise_address: str = ""
+    advertise_address: MaybeAddress = ""
     """Address under which agents, clients and other relays reach this one; empty: where it listens."""
 
-    relay: str = ""
+    relay: MaybeName = ""
     """Name of this relay, unique in the cluster; empty: made once and kept in the data directory."""
 
-    schedulers: tuple[str, ...] = ("127.0.0.1:7420",)
+    schedulers: tuple[Address, ...] = ("127.0.0.1:7420",)
     """Addresses of the schedulers, which say how tasks ended."""
 
     data_dir: Path = Path("/var/lib/tenure/log-relay")

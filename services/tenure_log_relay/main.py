@@ -15,6 +15,7 @@ from tenure_runtime import telemetry
 from tenure_runtime.allocator import keep_buffers
 from tenure_runtime.config import from_command_line
 from tenure_runtime.etcd.configured import open_client
+from tenure_runtime.etcd.fitness import check
 from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.etcd.registration import Registration
 from tenure_runtime.logging_setup import get_logger
@@ -47,6 +48,9 @@ async def serve(process: Process, config: LogRelayConfig) -> None:
     """Open the log, serve it, register."""
     data = DataDir(config.data_dir, config.relay)
     process.at_shutdown("release the data directory", data.close)
+    etcd = open_client(config.etcd)
+    process.at_shutdown("close the connection to etcd", etcd.close)
+    await check(etcd, config.etcd, warn=False)  # the schedulers warn of one that is not for production
     traces = telemetry.start(config.telemetry, service=PROGRAM, instance=data.relay)
     process.at_shutdown("send traces and metrics", traces.close)
     schedulers = Several(config.schedulers, config.tls)
@@ -59,8 +63,6 @@ async def serve(process: Process, config: LogRelayConfig) -> None:
     (port,) = await server.start([config.listen])
     process.at_shutdown("stop serving", lambda: server.stop(grace=config.shutdown_grace / 2))
     address = config.advertise_address or listening_address(config.listen, port)
-    etcd = open_client(config.etcd)
-    process.at_shutdown("close the connection to etcd", etcd.close)
     value = RegistrationValue(id=data.relay, address=address, version=version("tenure"))
     key = Keys(config.cluster).relay(data.relay)
     registration = Registration(etcd, key, value.SerializeToString(), ttl=config.ttl)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tenure_runtime.config_values import AtLeast, AtMost, Seconds
+from tenure_runtime.config_values import AtLeast, AtMost, Endpoint, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,7 +83,7 @@ class EtcdTlsConfig:
 class EtcdConfig:
     """Where the truth is kept."""
 
-    endpoints: tuple[str, ...] = ("127.0.0.1:2379",)
+    endpoints: tuple[Endpoint, ...] = ("127.0.0.1:2379",)
     """Addresses of the members, as host:port or https://host:port."""
 
     user: str = ""

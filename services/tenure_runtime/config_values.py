@@ -38,6 +38,46 @@ class AtMost:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The regular expression that the whole text has to match, and what is said of one that does not."""
+
+    pattern: str
+    says: str
+
+
+_HOST_AND_PORT: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\],]+):\d{1,5}"
+_SOCKET: Final = r"unix(?:-abstract)?:\S+"
+
+Address = Annotated[
+    str,
+    Matches(f"{_HOST_AND_PORT}|{_SOCKET}", "is {!r}, not an address: write host:port, as in 127.0.0.1:7420"),
+]
+MaybeAddress = Annotated[
+    str,
+    Matches(f"|{_HOST_AND_PORT}|{_SOCKET}", "is {!r}, not an address: write host:port, as in node-7:7420"),
+]
+Endpoint = Annotated[
+    str,
+    Matches(
+        rf"(?:https?://)?{_HOST_AND_PORT}/?|{_SOCKET}",
+        "is {!r}, not an address: write host:port or https://host:port",
+    ),
+]
+MaybeName = Annotated[
+    str,
+    Matches(
+        r"|[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?",
+        "is {!r}: use 1 to 128 letters, digits, '.', '_', '-', with a letter or digit at both ends",
+    ),
+]
+ClusterName = Annotated[
+    str,
+    Matches(
+        "[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?",
+        "is {!r}: use 1 to 63 of a-z, 0-9, '.', '_', '-', with a letter or digit at both ends",
+    ),
+]
 Seconds = Annotated[float, Duration()]
 Bytes = Annotated[int, Size()]
 
@@ -112,6 +152,8 @@ def convert(annotation: Any, raw: Any) -> Any:
             raise BadValue(f"is {written(value, marks)}, at least {written(mark.value, marks)} is needed")
         if isinstance(mark, AtMost) and value is not None and value > mark.value:
             raise BadValue(f"is {written(value, marks)}, at most {written(mark.value, marks)} is allowed")
+        if isinstance(mark, Matches) and re.fullmatch(mark.pattern, value) is None:
+            raise BadValue(mark.says.format(value))
     return value
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 from tenure_runtime.config_sections import EtcdConfig, LogConfig, TelemetryConfig, TlsConfig
-from tenure_runtime.config_values import AtLeast, AtMost, Bytes, Seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from tenure_runtime.config_values import (
+    Address,
+    AtLeast,
+    AtMost,
+    Bytes,
+    ClusterName,
+    MaybeAddress,
+    MaybeName,
+    Seconds,
+)
 
 PROGRAM: Final = "tenure-scheduler"
 PREFIX: Final = "TENURE_SCHEDULER_"
@@ -81,16 +87,16 @@ class StoreConfig:
 class SchedulerConfig:
     """The scheduler: one leads, the others stand by; any of them answers every request."""
 
-    cluster: str = "default"
+    cluster: ClusterName = "default"
     """Name of the cluster: the keys in etcd lie below /tenure/<cluster>/."""
 
-    listen: str = "127.0.0.1:7420"
+    listen: Address = "127.0.0.1:7420"
     """Address to serve on. Other than loopback needs TLS, or insecure."""
 
-    advertise_address: str = ""
+    advertise_address: MaybeAddress = ""
     """Address under which replicas, agents and relays reach this one; empty: where it listens."""
 
-    replica: str = ""
+    replica: MaybeName = ""
     """Name of this replica, unique in the cluster; empty: host name and port."""
 
     insecure: bool = False
@@ -107,8 +113,3 @@ class SchedulerConfig:
     tls: TlsConfig = field(default_factory=TlsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
-
-    def problems(self) -> Iterable[tuple[str, str]]:
-        """What cannot be a part of a key."""
-        if not self.cluster or "/" in self.cluster:
-            yield "cluster", f"is {self.cluster!r}, not a name without slashes"

@@ -20,12 +20,12 @@ from tenure.v1 import (
 from tenure_runtime import telemetry
 from tenure_runtime.config import from_command_line
 from tenure_runtime.etcd.configured import open_client
+from tenure_runtime.etcd.fitness import check
 from tenure_runtime.rpc.server import Server
 from tenure_runtime.rpc.transport import DISPATCH_MESSAGE_BYTES, split_address
 from tenure_runtime.startup import CannotStart
 from tenure_runtime.supervise import Process, run
 from tenure_scheduler.adapters import cluster_services as cluster
-from tenure_scheduler.adapters.etcd_check import check
 from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.rules import validator
 from tenure_scheduler.adapters.session_service import SessionService

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from tenure_runtime.config_sections import LogConfig, TelemetryConfig, TlsConfig
-from tenure_runtime.config_values import AtLeast, Bytes, Seconds
+from tenure_runtime.config_values import Address, AtLeast, Bytes, MaybeName, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,10 +53,10 @@ class SpoolConfig:
 class WorkerAgentConfig:
     """The worker agent: runs tasks on one node; its warden owns their processes."""
 
-    name: str = ""
+    name: MaybeName = ""
     """Name of this worker, unique in the cluster; empty: the host name. With TLS the certificate names it."""
 
-    schedulers: tuple[str, ...] = ("127.0.0.1:7420",)
+    schedulers: tuple[Address, ...] = ("127.0.0.1:7420",)
     """Addresses of the schedulers; one that is up is enough."""
 
     data_dir: Path = Path("/var/lib/tenure/worker-agent")

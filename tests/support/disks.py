@@ -10,12 +10,13 @@ import pytest
 
 
 @contextmanager
-def small_disk(folder: Path, *, megabytes: int = 4) -> Iterator[Path]:
+def small_disk(folder: Path, *, megabytes: int = 4, read_only: bool = False) -> Iterator[Path]:
     """A file system of so many MiB at `folder`, which is made; mounting needs root."""
     if os.geteuid():
         pytest.skip("mounting a small file system needs root")
     folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)
+    options = f"size={megabytes}m" + (",ro" if read_only else "")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
     try:
         yield folder
     finally:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.adapters.log_relay.relays import RelayProcess
 from tests.adapters.log_relay.scheduler_endpoint import SchedulerEndpoint
+from tests.support.etcd_server import EtcdServer
 
 
 @pytest.fixture
@@ -19,9 +20,11 @@ async def scheduler() -> AsyncIterator[SchedulerEndpoint]:
 
 
 @pytest.fixture
-async def relay(tmp_path: Path, scheduler: SchedulerEndpoint) -> AsyncIterator[RelayProcess]:
-    """A running relay with a data directory of its own; the etcd it registers in is away."""
-    process = RelayProcess(tmp_path, scheduler.address)
+async def relay(
+    tmp_path: Path, scheduler: SchedulerEndpoint, etcd: EtcdServer
+) -> AsyncIterator[RelayProcess]:
+    """A running relay with a data directory of its own."""
+    process = RelayProcess(tmp_path, scheduler.address, etcd.endpoint)
     await process.start()
     yield process
     if process.process is not None:

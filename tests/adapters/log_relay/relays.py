@@ -28,7 +28,7 @@ BATCH = 512 * 1024
 class RelayProcess:
     """`tenure-log-relay` as an operator starts it."""
 
-    def __init__(self, folder: Path, scheduler: str, etcd: str = "127.0.0.1:1", *options: str) -> None:
+    def __init__(self, folder: Path, scheduler: str, etcd: str, *options: str) -> None:
         self.folder = folder
         self._arguments = (
             *("--listen", "127.0.0.1:0", "--data-dir", str(folder / "data"), "--log-format", "json"),

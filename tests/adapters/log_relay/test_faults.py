@@ -23,6 +23,7 @@ from tests.adapters.log_relay.relays import Pusher, RelayProcess, batches, push_
 from tests.adapters.log_relay.scheduler_endpoint import SchedulerEndpoint
 from tests.adapters.log_relay.spools import Spool
 from tests.adapters.log_relay.test_round_trip import FENCE, TASK, random_spool
+from tests.support.etcd_server import EtcdServer
 from tests.support.waiting import eventually
 
 MIB = 1 << 20
@@ -104,11 +105,11 @@ async def test_a_gap_is_told_and_makes_the_log_incomplete(
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_no_acknowledged_byte_is_lost_by_kill_9(
-    tmp_path: Path, scheduler: SchedulerEndpoint, seed: int
+    tmp_path: Path, scheduler: SchedulerEndpoint, etcd: EtcdServer, seed: int
 ) -> None:
     spool = random_spool(6_000_000, seed)
     chance = random.Random(seed)
-    relay = RelayProcess(tmp_path, scheduler.address)
+    relay = RelayProcess(tmp_path, scheduler.address, etcd.endpoint)
     acknowledged = 0
     for _ in range(4):
         await relay.start()
@@ -169,12 +170,14 @@ async def test_readers_see_the_same(relay: RelayProcess, scheduler: SchedulerEnd
     assert sum(len(text) + (not partial) for _, _, text, partial in first) == 3_000_000
 
 
-async def test_a_full_disk_stops_acks_but_not_readers(tmp_path: Path, scheduler: SchedulerEndpoint) -> None:
+async def test_a_full_disk_stops_acks_but_not_readers(
+    tmp_path: Path, scheduler: SchedulerEndpoint, etcd: EtcdServer
+) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
     if not ran("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)):
         pytest.skip("mounting a small file system needs root")
-    relay = RelayProcess(folder, scheduler.address)
+    relay = RelayProcess(folder, scheduler.address, etcd.endpoint)
     try:
         await relay.start()
         spool = random_spool(12 * MIB, 11)
@@ -193,8 +196,10 @@ async def test_a_full_disk_stops_acks_but_not_readers(tmp_path: Path, scheduler:
         assert ran("umount", "-l", str(folder))
 
 
-async def test_a_file_size_limit_is_a_refusal_as_well(tmp_path: Path, scheduler: SchedulerEndpoint) -> None:
-    relay = RelayProcess(tmp_path, scheduler.address)
+async def test_a_file_size_limit_is_a_refusal_as_well(
+    tmp_path: Path, scheduler: SchedulerEndpoint, etcd: EtcdServer
+) -> None:
+    relay = RelayProcess(tmp_path, scheduler.address, etcd.endpoint)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     await relay.start()
     assert relay.process is not None

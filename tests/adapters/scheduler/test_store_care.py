@@ -10,13 +10,14 @@ import pytest
 from tenure_runtime.config_sections import EtcdConfig
 from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.errors import EtcdCompacted
+from tenure_runtime.etcd.fitness import check, for_production, parse_version
 from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.startup import CannotStart
-from tenure_scheduler.adapters.etcd_check import check, for_production, parse_version
 from tenure_scheduler.adapters.housekeeping import Housekeeping
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
+    from tests.adapters.scheduler.processes import SchedulerProcess
     from tests.support.etcd_server import EtcdServer
 
 
@@ -61,9 +62,18 @@ async def test_the_version_in_use_is_told(etcd: EtcdServer) -> None:
         assert parse_version(await check(client, config)) >= (3, 4, 0)
 
 
+async def test_an_etcd_below_the_floor_for_production_is_warned_of_once(
+    etcd: EtcdServer, scheduler: SchedulerProcess
+) -> None:
+    config = EtcdConfig(endpoints=(etcd.endpoint,))
+    async with EtcdClient(config.endpoints) as client:
+        fit = for_production(parse_version(await check(client, config)))
+    assert scheduler.said().count("this etcd is below the floor for production") == (0 if fit else 1)
+
+
 async def test_an_old_etcd_is_refused(etcd: EtcdServer, monkeypatch: pytest.MonkeyPatch) -> None:
     config = EtcdConfig(endpoints=(etcd.endpoint,))
-    monkeypatch.setattr("tenure_scheduler.adapters.etcd_check.OLDEST", (99, 0, 0))
+    monkeypatch.setattr("tenure_runtime.etcd.fitness.OLDEST", (99, 0, 0))
     async with EtcdClient(config.endpoints) as client:
         with pytest.raises(CannotStart, match="or newer is needed"):
             await check(client, config)

@@ -18,6 +18,7 @@ from tenure_worker_agent.adapters.log_pusher import LogPusher
 from tenure_worker_agent.warden.spool import Spool, Usage
 from tests.adapters.log_relay.relays import RelayProcess, read_bytes, tail
 from tests.adapters.log_relay.scheduler_endpoint import SchedulerEndpoint
+from tests.support.etcd_server import EtcdServer
 from tests.support.waiting import eventually
 
 TASK = "abcd" + "0" * 16
@@ -73,9 +74,11 @@ async def scheduler() -> AsyncIterator[SchedulerEndpoint]:
 
 
 @pytest.fixture
-async def relay(tmp_path: Path, scheduler: SchedulerEndpoint) -> AsyncIterator[RelayProcess]:
+async def relay(
+    tmp_path: Path, scheduler: SchedulerEndpoint, etcd: EtcdServer
+) -> AsyncIterator[RelayProcess]:
     """A real relay, to be killed at will."""
-    process = RelayProcess(tmp_path / "relay", scheduler.address)
+    process = RelayProcess(tmp_path / "relay", scheduler.address, etcd.endpoint)
     await process.start()
     yield process
     if process.process is not None:

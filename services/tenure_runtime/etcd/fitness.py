@@ -17,8 +17,11 @@ _START_TIMEOUT: Final = 3.0
 _log = get_logger("etcd")
 
 
-async def check(client: EtcdClient, config: EtcdConfig) -> str:
-    """The version of etcd; CannotStart when it is absent, refuses us or is too old. Warns below the floor."""
+async def check(client: EtcdClient, config: EtcdConfig, *, warn: bool = True) -> str:
+    """The version of etcd; CannotStart when it is absent, refuses us or is too old.
+
+    Warns below the floor for production, unless somebody else does.
+    """
     where = ", ".join(config.endpoints)
     try:
         status = await client.status(timeout=min(_START_TIMEOUT, config.timeout))
@@ -33,7 +36,7 @@ async def check(client: EtcdClient, config: EtcdConfig) -> str:
         raise CannotStart(
             f"etcd at {where} has version {status.version}; {OLDEST[0]}.{OLDEST[1]} or newer is needed"
         )
-    if not for_production(version):
+    if warn and not for_production(version):
         floors = " or ".join(".".join(map(str, floor)) for floor in PRODUCTION_FLOORS)
         _log.warning("this etcd is below the floor for production", version=status.version, floor=floors)
     return status.version
