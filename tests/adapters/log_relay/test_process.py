@@ -106,6 +106,9 @@ async def test_undecodable_bytes_are_invalid_arguments(relay: RelayProcess) -> N
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await raw.unary_stream("/tenure.v1.LogService/TailLogs")(b"\xff").read()
         assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await raw.unary_unary("/tenure.v1.LogService/ListLogStreams")(b"\xff")
+        assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_streams_are_listed(relay: RelayProcess) -> None:
