@@ -44,6 +44,8 @@ class Output:
         """When the pipes are looked at again; 0: now."""
         self.changed: dict[str, None] = {}
         """Fences whose spool grew or shrank since it was last told."""
+        self.untold = 0
+        """Bytes by which they grew."""
 
     def add(self, attempt: Attempt) -> None:
         """Read this attempt's pipes from now on."""
@@ -109,6 +111,7 @@ class Output:
         spool = attempt.spool
         spool.append(channel, self._view[:size])
         self.changed[spool.fence] = None
+        self.untold += size
         if spool.unacked > spool.cap or self._host.usage.unacked > self._host.settings.node_cap:
             self._limit(attempt, channel, fd, ended)
         return size

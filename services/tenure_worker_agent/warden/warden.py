@@ -34,6 +34,8 @@ POLL: Final = 0.25
 UPGRADE_TAKES: Final = 1.0
 """Seconds for which a re-exec may keep this process from enforcing deadlines, generously."""
 TELL_EVERY: Final = 0.02
+TELL_AT_ONCE: Final = 4 << 20
+"""Bytes of new output of which the agent is told without waiting, so that much of it flows evenly."""
 AGENT_PATIENCE: Final = 10.0
 OK: Final = 0
 FAILED: Final = 1
@@ -156,10 +158,12 @@ class Warden:
                 self._listed_once = True
                 notify("READY=1")
         now = boottime()
-        if output.changed and now - self._told_at >= TELL_EVERY:
+        due = now - self._told_at >= TELL_EVERY or output.untold >= TELL_AT_ONCE
+        if output.changed and due:
             spans = {fence: host.spools[fence].span for fence in output.changed if fence in host.spools}
             host.events.insert(0, to_json({"is": "progress", "spools": spans}))
             output.changed.clear()
+            output.untold = 0
             self._told_at = now
         if host.events:
             link.send(host.events)
