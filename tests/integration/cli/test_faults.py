@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import tenure
 from tenure.local.fleet import Fleet
 from tenure.local.process_tree import descendants
+from tenure.v1.task_pb2 import LOG_STATE_COMPLETE, LOG_STATE_UNKNOWN
 from tests.integration.cli.conftest import TENURE, Terminal
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ async def fleet() -> AsyncIterator[Fleet]:
         yield running
 
 
-@pytest.mark.parametrize("victim", ["relay-1", "scheduler-1", "etcd", "the agent"])
+@pytest.mark.parametrize("victim", ["relay-1", "the leader", "the follower", "etcd", "the agent"])
 async def test_run_shows_every_line_once(fleet: Fleet, tmp_path: Path, victim: str) -> None:
     running = await asyncio.create_subprocess_exec(
         *TENURE, "run", "--", "sh", "-c", COUNT,
@@ -42,12 +44,55 @@ async def test_run_shows_every_line_once(fleet: Fleet, tmp_path: Path, victim: s
         (agent,) = [pid for pid in descendants(warden) if _is_agent(pid)]
         os.kill(agent, signal.SIGKILL)
     else:
+        victim = await _named(fleet, victim)
         await fleet.kill(victim)
     rest, errors = await asyncio.gather(running.stdout.read(), running.stderr.read())
     assert await running.wait() == 5
     assert lines + rest.decode().split() == NUMBERS
     assert errors.decode().split() == [f"e{number}" for number in NUMBERS]
     assert victim == "the agent" or (await fleet.exits())[victim] == [-9]
+
+
+async def _named(fleet: Fleet, victim: str) -> str:
+    if victim not in ("the leader", "the follower"):
+        return victim
+    async with tenure.Client(fleet.address) as client:
+        leader = (await client.server_info()).leader_address
+    return next(
+        part.name
+        for part in fleet.plan.parts
+        if part.name.startswith("scheduler") and (part.address == leader) == (victim == "the leader")
+    )
+
+
+@pytest.mark.parametrize("victim", ["the warden", "the node"])
+async def test_a_reader_of_a_task_that_runs_again_sees_every_attempt_in_order(victim: str) -> None:
+    """The first attempt as far as it came, without a hole; then the second one whole."""
+    async with Fleet(schedulers=1, agents=2) as fleet, tenure.Client(fleet.address) as client:
+        task_id = await client.submit(tenure.process(["sh", "-c", COUNT]))
+        read: dict[int, list[str]] = {}
+        states: dict[int, int] = {}
+        attempt = 0
+        async for message in client.follow_logs(task_id):
+            match message.WhichOneof("item"):
+                case "attempt_begin":
+                    attempt = message.attempt_begin.attempt
+                    worker = message.attempt_begin.worker
+                case "lines":
+                    lines = [e.text.decode() for e in message.lines.entries if e.channel == 1]
+                    read.setdefault(attempt, []).extend(lines)
+                case "attempt_end":
+                    states[attempt] = message.attempt_end.log_state
+                case "end":
+                    assert message.end.exit_code == 5
+            if attempt == 1 and 10 <= len(read.get(1, ())) < 20 and worker:
+                await (fleet.kill_node(worker) if victim == "the node" else fleet.kill(worker))
+                worker = ""
+        assert list(read) == [1, 2]
+        assert 10 <= len(read[1]) < len(NUMBERS)
+        assert read[1] == NUMBERS[: len(read[1])]
+        assert read[2] == NUMBERS
+        assert states == {1: LOG_STATE_UNKNOWN, 2: LOG_STATE_COMPLETE}
 
 
 def _is_agent(pid: int) -> bool:
