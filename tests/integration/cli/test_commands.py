@@ -84,6 +84,38 @@ def test_the_shell_completes_commands_options_ids_and_workers(tenure: Terminal, 
     assert completed(tenure, f"tenure show {task_id[:12]}") == [task_id]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "submit --priority 9999999999 -- true",
+        "submit --retries -1 -- true",
+        "submit --cpu nan -- true",
+        "submit --memory 99999999PiB -- true",
+        "submit --timeout 1e300 -- true",
+        "submit --array 5-1 -- true",
+        "submit --each-line . -- true",
+        "submit --label a -- true",
+        "submit --env NO_SUCH_VARIABLE -- true",
+        "submit -f .",
+        "submit",
+        "run --",
+        "logs --attempt 99999999999 0000",
+        "logs --last 99999999999 0000",
+        "ps --limit 0",
+        "ps --state nope",
+        "ps --label x",
+        "cancel",
+        "wait",
+        "--address nonsense ps",
+        "--context nope ps",
+    ],
+)
+def test_wrong_usage_is_a_sentence_and_code_2(nowhere: Terminal, command: str) -> None:
+    done = nowhere(*command.split(), code=2)
+    assert done.stdout == ""
+    assert done.stderr.startswith(("tenure: ", "Usage: tenure"))
+
+
 @pytest.mark.parametrize("command", ["--help", "workers", "ps -a", "server info --json", "submit -- true"])
 def test_output_that_nobody_can_take_is_no_traceback(tenure: Terminal, command: str) -> None:
     everywhere = [*TENURE, *command.split()]

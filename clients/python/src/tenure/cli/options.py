@@ -88,7 +88,10 @@ Constraint = Annotated[
         help="Condition on worker labels: zone=a,b  zone!=a  ssd  !ssd  ram>64  ram<64. Repeatable.",
     ),
 ]
-Priority = Annotated[int, typer.Option("--priority", metavar="N", help="Higher goes first, -1000 to 1000.")]
+Priority = Annotated[
+    int,
+    typer.Option("--priority", min=-1000, max=1000, metavar="N", help="Higher goes first, -1000 to 1000."),
+]
 Queue = Annotated[str, typer.Option("--queue", metavar="QUEUE", help="Queue to wait in.")]
 Namespace = Annotated[str, typer.Option("--namespace", metavar="NS", help="Namespace of the task.")]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Name for people.")]
@@ -97,7 +100,14 @@ Env = Annotated[
     typer.Option("--env", "-e", metavar="NAME[=VALUE]", help="Variable; without a value, yours. Repeatable."),
 ]
 Retries = Annotated[
-    int, typer.Option("--retries", metavar="N", help="How many failed attempts are tried again.")
+    int,
+    typer.Option(
+        "--retries",
+        min=0,
+        max=1000,
+        metavar="N",
+        help="How many failed attempts are tried again, up to 1000.",
+    ),
 ]
 Timeout = Annotated[
     str | None, typer.Option("--timeout", metavar="TIME", help="Longest run of one attempt: 30s, 10m.")

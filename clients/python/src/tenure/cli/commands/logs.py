@@ -10,9 +10,12 @@ from tenure.cli import options as o
 def logs(
     task_id: o.TaskId,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the task has ended.")] = False,
-    attempt: Annotated[int, typer.Option("--attempt", min=0, help="Only this attempt; 0: all.")] = 0,
+    attempt: Annotated[
+        int, typer.Option("--attempt", min=0, max=1_000_000_000, help="Only this attempt; 0: all.")
+    ] = 0,
     last: Annotated[
-        int | None, typer.Option("--last", "-n", min=0, metavar="N", help="Begin at the last N lines.")
+        int | None,
+        typer.Option("--last", "-n", min=0, max=100_000, metavar="N", help="Begin at the last N lines."),
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="The bytes as they came.")] = False,
     as_json: o.Json = False,
