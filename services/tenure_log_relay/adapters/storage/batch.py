@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tenure_core.frames import PORTION
+from tenure_log_relay.adapters.storage.direct import Buffer
 from tenure_log_relay.adapters.storage.records import (
     HEADER_SIZE,
     Kind,
@@ -15,7 +16,7 @@ from tenure_log_relay.adapters.storage.records import (
     name_record,
     state_record,
 )
-from tenure_log_relay.adapters.storage.segment import Buffer, Named, Segment
+from tenure_log_relay.adapters.storage.segment import Named, Segment
 
 if TYPE_CHECKING:
     import asyncio

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from tenure_log_relay.adapters.storage.attempt import AttemptLog, Chunk, Signal
 from tenure_log_relay.adapters.storage.batch import Batch, Item
+from tenure_log_relay.adapters.storage.direct import DirectWriter
 from tenure_log_relay.adapters.storage.hot import HotMemory
 from tenure_log_relay.adapters.storage.segment import Segment
 
@@ -99,6 +100,7 @@ class SegmentLog:
         self._room.set()
         self._hot = HotMemory(limits.hot_bytes)
         self._writer = ThreadPoolExecutor(1, "segment-writer")
+        self._direct = DirectWriter()
 
     # Attempts
 
@@ -209,7 +211,7 @@ class SegmentLog:
             newest = segment.sequence if segment is not None else max(self.segments, default=0)
             segment = self._active = Segment.create(self.folder, newest + 1)
         buffers, named = batch.lay_out(segment, placement=self._placement, now_ns=now_ns)
-        segment.append(buffers)
+        segment.append(buffers, self._direct)
         segment.named.update(named)
         segment.newest_ns = max(segment.newest_ns, now_ns)
         batch.segment = segment

@@ -9,19 +9,20 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tenure_log_relay.adapters.storage.direct import LARGE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from tenure_log_relay.adapters.storage.attempt import End
+    from tenure_log_relay.adapters.storage.direct import Buffer, DirectWriter
 
 SUFFIX: Final = ".tlr"
 INDEX_SUFFIX: Final = ".tli"
 MAX_VECTORS: Final = 1024
 FOLIO: Final = 2 << 20
 """The kernel keeps file pages in blocks of up to this size and drops whole ones only."""
-
-Buffer = bytes | memoryview
 
 
 class Named(NamedTuple):
@@ -85,16 +86,20 @@ class Segment:
         """The file that says what is in this one, once it does not grow any more."""
         return self.path.with_suffix(INDEX_SUFFIX)
 
-    def append(self, buffers: Sequence[Buffer]) -> None:
+    def append(self, buffers: Sequence[Buffer], direct: DirectWriter) -> None:
         """Write and fsync; on OSError nothing of it is left in the file, as far as the disk allows."""
+        size = sum(map(len, buffers))
         try:
-            written = _write_all(self._fd, buffers, self.size)
+            around = size >= LARGE and direct.write(self.path, self._fd, buffers, self.size)
+            if not around:
+                _write_all(self._fd, buffers, self.size)
             self._sync_or_break()
         except OSError:
             os.ftruncate(self._fd, self.size)
             raise
-        self.size += written
-        self._let_go()
+        self.size += size
+        if not around:
+            self._let_go()
 
     def _let_go(self) -> None:
         """Drop what is on disk from the page cache: live readers have it in memory, as `HotMemory` says.
@@ -149,8 +154,7 @@ class Segment:
             self._fd = -1
 
 
-def _write_all(fd: int, buffers: Sequence[Buffer], position: int) -> int:
-    start = position
+def _write_all(fd: int, buffers: Sequence[Buffer], position: int) -> None:
     for first in range(0, len(buffers), MAX_VECTORS):
         waiting = list(buffers[first : first + MAX_VECTORS])
         while waiting:
@@ -160,7 +164,6 @@ def _write_all(fd: int, buffers: Sequence[Buffer], position: int) -> int:
                 written -= len(waiting.pop(0))
             if written:
                 waiting[0] = memoryview(waiting[0])[written:]
-    return position - start
 
 
 def sync_folder(folder: Path) -> None:
