@@ -278,6 +278,8 @@ if __name__ == "__main__":
         work = {"push": push, "read": read, "delays": delays}[first]
         asyncio.run(work(rest[0], rest[1], int(rest[2])))
     else:
+        # Started by its path, this finds the bench folder alone; etcd is started as the tests start it.
+        sys.path.insert(0, str(Path(__file__).parents[1]))
         from tests.support.etcd_server import EtcdServers
         from tests.support.ports import borrowed_ports
 
