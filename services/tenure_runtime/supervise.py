@@ -23,6 +23,7 @@ with one sentence on standard error and no traceback.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -159,7 +160,21 @@ def run(
     except Exception as error:  # noqa: BLE001  (the last one who can say it)
         _log.error("failed", exc_info=error)
         raise SystemExit(EXIT_FAILED) from None
+    finally:
+        _let_go_of_output()
     raise SystemExit(0)
+
+
+def _let_go_of_output() -> None:
+    """Drop what nobody reads any more: else the interpreter tries again at its end, and exits with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+                os.dup2(null, stream.fileno())
+                os.close(null)
 
 
 async def _lived(name: str, serve: Callable[[Process, C], Awaitable[None]], config: C) -> None:
