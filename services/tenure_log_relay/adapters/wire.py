@@ -2,7 +2,7 @@
 
 Building protobuf objects for hundreds of thousands of lines a second costs more than everything else on the
 way from disk to reader, so the messages that carry output are assembled by hand: prefixes that depend only on
-a line's length are made once, and one join makes the message. `tests/adapters/log_relay/test_wire.py` decodes
+a line's length are made once, and one join makes the message. The tests of the relay decode
 them with the generated classes. Offsets are varints of at least three bytes: longer than need be for small
 ones, which every decoder accepts, and free of branches.
 """
