@@ -40,7 +40,7 @@ async def test_a_follower_answers_like_the_leader(schedulers: Schedulers) -> Non
     async with Api(follower.address) as api, agent("w1", leader.address, automatic=True):
         info = await api.info()
         assert (info.leading, info.leader_address) == (False, leader.address)
-        assert len(info.schedulers) == 2
+        await eventually(lambda: knows_replicas(api, 2))
         (task_id,) = await api.submit(NOOP)
         (task,) = await api.wait(task_id)
         assert task.state == TaskState.TASK_STATE_SUCCEEDED
@@ -58,6 +58,10 @@ async def test_a_follower_answers_like_the_leader(schedulers: Schedulers) -> Non
                 await worker.connect()
         finally:
             await worker.close()
+
+
+async def knows_replicas(api: Api, count: int) -> bool:
+    return len((await api.info()).schedulers) == count
 
 
 async def test_a_beat_is_answered_by_a_follower(schedulers: Schedulers) -> None:
