@@ -21,6 +21,7 @@ Router = Callable[[str], Awaitable[grpc.aio.Channel | None]]
 
 MAX_HOPS: Final = 3
 RETRY_AFTER_SECONDS: Final = 0.2
+_TRANSPORT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 _OWN_KEYS: Final = frozenset({IDENTITY_KEY, HOPS_KEY, TRACEPARENT_KEY, "user-agent"})
 
 
@@ -96,11 +97,12 @@ async def forward_many(
 def answer_of(error: grpc.aio.AioRpcError) -> Exception:
     """What the caller is told: the other replica's own error, or that it could not be reached.
 
-    Our servers send details with every error, so UNAVAILABLE without any is the transport's.
+    Our servers send details with every error, so UNAVAILABLE without any is the transport's, and CANCELLED
+    that of a server which ended before it took the call up.
     """
     received: Any = error.trailing_metadata()
     trailers: Metadata = tuple(received or ())
-    if error.code() is grpc.StatusCode.UNAVAILABLE and all(key != DETAILS_KEY for key, _ in trailers):
+    if error.code() in _TRANSPORT and all(key != DETAILS_KEY for key, _ in trailers):
         return Unavailable(
             f"the leading replica could not be reached: {error.details()}", retry_after=RETRY_AFTER_SECONDS
         )

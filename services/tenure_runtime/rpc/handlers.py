@@ -36,6 +36,7 @@ Check = Callable[[Message], tuple[Violation, ...]]
 Answer = Message | bytes
 """Methods may answer bytes that are encoded already."""
 
+STOPPING: Final = "this server is stopping"
 _OK: Final = grpc.StatusCode.OK
 _log = get_logger("rpc")
 
@@ -77,7 +78,9 @@ class Pipeline:
         self.unaries: set[asyncio.Task[Any]] = set()
 
     def admit(self, method: Method, context: Context) -> Call:
-        """Who calls, and may it? Raises Unauthenticated or PermissionDenied."""
+        """Who calls, and may it? Raises Unauthenticated or PermissionDenied; Unavailable while stopping."""
+        if self.stopping:
+            raise Unavailable(STOPPING, retry_after=0.1)
         metadata: Any = context.invocation_metadata()
         call = Call(method.name, context, metadata)
         claimed: str | None = None
@@ -242,9 +245,7 @@ def many_answers(pipeline: Pipeline, method: Method, incoming_is_stream: bool) -
 async def _cancelled(pipeline: Pipeline, method: Method, seen: tuple[Any, Any], context: Context) -> None:
     """Tell a caller whose call this server's stop ended that it may retry."""
     if pipeline.stopping and not context.done():
-        await _refuse(
-            pipeline, method, seen, context, Unavailable("this server is stopping", retry_after=0.1)
-        )
+        await _refuse(pipeline, method, seen, context, Unavailable(STOPPING, retry_after=0.1))
     pipeline.end(*seen, grpc.StatusCode.CANCELLED)
 
 

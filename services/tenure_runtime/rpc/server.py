@@ -19,7 +19,7 @@ Health, reflection and channelz come with every server.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from google.protobuf import message_factory
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from tenure_runtime.rpc.call import Call
     from tenure_runtime.rpc.forward import Router
     from tenure_runtime.rpc.validation import Validator
+
+
+REFUSING_SECONDS: Final = 0.1
+"""How long a server that stops answers new calls with UNAVAILABLE before it closes its connections."""
 
 
 class UndeclaredMethod(TypeError):
@@ -129,15 +133,17 @@ class Server:
     async def stop(self, grace: float = 2.0) -> None:
         """Stop: health NOT_SERVING, no new calls, streams end with UNAVAILABLE now, others after `grace` s.
 
-        A caller whose call ends so is told to retry. Safe to call twice, and before `start`.
+        A caller whose call ends so is told to retry. Connections close a moment later, because gRPC drops
+        what has arrived and was not taken up yet without a word. Safe to call twice, and before `start`.
         """
         await self._standard.close()
         if self._server is None:
             return
         server, self._server = self._server, None
         self._pipeline.stopping = True
-        closing = asyncio.ensure_future(server.stop(grace + 1.0))
         _cancel(self._pipeline.streams)
+        await asyncio.sleep(REFUSING_SECONDS)
+        closing = asyncio.ensure_future(server.stop(grace + 1.0))
         done, _ = await asyncio.wait({closing}, timeout=grace)
         if not done:
             _cancel(self._pipeline.unaries | self._pipeline.streams)

@@ -165,6 +165,29 @@ async def test_a_call_that_ends_within_the_grace_is_answered_by_a_stopping_serve
         await asyncio.wait_for(stopping, 5)
 
 
+async def test_callers_are_refused_in_words_before_connections_close() -> None:
+    server = Server()
+    server.add(PROBE, Probe(), unimplemented=SENTENCE)
+    (port,) = await server.start(["127.0.0.1:0"])
+    async with calling(f"127.0.0.1:{port}") as client:
+
+        async def keep_calling() -> grpc.aio.AioRpcError:
+            while True:
+                try:
+                    await client.unary("Echo", pb.EchoRequest(text="on"))
+                except grpc.aio.AioRpcError as error:
+                    return error
+
+        callers = [asyncio.create_task(keep_calling()) for _ in range(32)]
+        assert (await client.unary("Echo", pb.EchoRequest(text="first"))).text == "first"
+        await asyncio.wait_for(server.stop(), 20)
+        for error in await asyncio.wait_for(asyncio.gather(*callers), 20):
+            assert (error.code(), error.details()) == (
+                grpc.StatusCode.UNAVAILABLE,
+                "this server is stopping",
+            )
+
+
 async def drained(call: Any) -> None:
     while await call.read():
         pass

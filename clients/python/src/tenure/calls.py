@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 
 from tenure import methods
-from tenure.errors import Cancelled, DeadlineExceeded, TenureError, Unavailable
+from tenure.errors import DeadlineExceeded, TenureError, Unavailable
 from tenure.statuses import DETAILS_KEY, from_rpc_error
 from tenure.tracing import client_span, trace_metadata
 from tenure.v1.cluster_service_pb2 import GetServerInfoRequest
@@ -151,11 +151,6 @@ def is_ours(failure: grpc.aio.AioRpcError) -> bool:
     """Whether a Tenure server sent this error: all of them carry details, the transport's own do not."""
     trailers: Any = failure.trailing_metadata()
     return any(key == DETAILS_KEY for key, _ in trailers or ())
-
-
-def is_closing(error: TenureError) -> bool:
-    """Whether the call ended because this side closed it."""
-    return isinstance(error, Cancelled)
 
 
 async def _given_up(error: TenureError, asked: str, seconds: float, server: Server | None) -> TenureError:

@@ -76,6 +76,9 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> e.TenureError:
                 return from_status(Status.FromString(value))
             except DecodeError:
                 break
+    if error.code() is grpc.StatusCode.CANCELLED:
+        # We cancel by exception: this is a server that ended before it took the call up.
+        return e.Unavailable("the server ended before it answered")
     return from_status(Status(code=error.code().value[0], message=error.details() or ""))
 
 
