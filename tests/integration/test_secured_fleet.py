@@ -31,6 +31,7 @@ from tests.adapters.etcd.reaching import answers
 from tests.adapters.runtime.probe import failure_of, stream_of
 from tests.integration.cli.conftest import TENURE, Terminal
 from tests.support.certificates import Authority, Pair
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.support.etcd_server import EtcdServers
@@ -130,7 +131,12 @@ def secured(secured_etcd: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Mo
 
 async def leader_and_follower(client: tenure.Client) -> tuple[str, str]:
     """Name of the leading process, address of the other one."""
-    info = await client.server_info()
+
+    async def both_known() -> Any:
+        info = await client.server_info()
+        return info if len(info.schedulers) == 2 else None
+
+    info = await eventually(both_known)
     (follower,) = (place.address for place in info.schedulers if place.id != info.leader)
     return info.leader, follower
 

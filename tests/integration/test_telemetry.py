@@ -10,6 +10,7 @@ import pytest
 
 import tenure
 from tenure.local.fleet import Fleet
+from tenure.v1.cluster_service_pb2 import GetServerInfoResponse
 from tenure.v1.task_pb2 import TASK_STATE_RUNNING, TASK_STATE_SUCCEEDED
 from tenure_runtime.telemetry_metrics import METRICS
 from tenure_runtime.trace_context import parse_traceparent
@@ -76,7 +77,12 @@ def fleet(endpoint: str, **size: Any) -> Fleet:
 async def follower_of(running: Fleet) -> str:
     """The address of a replica that does not lead."""
     async with tenure.Client(running.address) as client:
-        info = await client.server_info()
+
+        async def both_known() -> GetServerInfoResponse | None:
+            info = await client.server_info()
+            return info if len(info.schedulers) == 2 else None
+
+        info: GetServerInfoResponse = await eventually(both_known)
     return next(place.address for place in info.schedulers if place.id != info.leader)
 
 
