@@ -82,7 +82,8 @@ async def follower_of(running: Fleet) -> str:
             info = await client.server_info()
             return info if len(info.schedulers) == 2 else None
 
-        info: GetServerInfoResponse = await eventually(both_known)
+        info: GetServerInfoResponse | None = await eventually(both_known)
+    assert info is not None
     return next(place.address for place in info.schedulers if place.id != info.leader)
 
 
