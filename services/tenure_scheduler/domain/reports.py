@@ -226,6 +226,7 @@ def _keep(world: World, worker: Worker, report: AttemptReport) -> bool:
     if task.worker is not worker or task.id not in worker.attempts:
         _readopt(world, worker, task, attempt)
     world.exclusive.pop(task.id, None)
+    attempt.start_number = 0  # who holds it was told, perhaps on an earlier stream
     if report.kind is STARTED:
         note_started(world, task, attempt, report)
     if attempt.session != worker.session:

@@ -9,7 +9,7 @@ from tenure_core.retry import RetryPolicy
 from tenure_core.states import AttemptOutcome, LossEvidence, OnDisconnect, TaskState, WorkerVerdict
 from tenure_scheduler.domain import commands as c
 from tenure_scheduler.domain import events as e
-from tests.domain.scheduler.rig import Agent, Rig, Spec, newest
+from tests.domain.scheduler.rig import Agent, Rig, Spec, newest, stands
 
 STOP = Spec(on_disconnect=OnDisconnect.STOP)
 
@@ -315,6 +315,21 @@ def test_a_commit_that_finds_the_lease_gone_does_not_take_back_what_was_told_on_
     )
     rig.after(rig.config.grace)
     assert newest(rig.task(task)).outcome is AttemptOutcome.LOST
+
+
+def test_a_commit_that_finds_the_lease_gone_does_not_take_back_what_was_adopted_after_a_loss() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().assigned()
+    agent.held = [e.AttemptReport(rig.fence(task), e.ReportKind.HELD)]
+    rig.expire(agent)
+    assert newest(task).outcome is AttemptOutcome.LOST
+    agent.hello()
+    assert (stands(task), newest(task).outcome) == (TaskState.ASSIGNED, None)
+    revision = rig.store.lives["w1"]
+    rig.end_lease("w1")
+    rig.do(e.WorkerLeaseGone("w1", revision, rig.boot))
+    assert newest(task).outcome is AttemptOutcome.LOST, "it was told, so it may have run"
 
 
 def test_a_large_loss_is_carried_on_by_the_next_leader() -> None:
