@@ -6,6 +6,8 @@ step may end with the leader's death before, in the middle of, or after its comm
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -46,6 +48,9 @@ outcomes = st.sampled_from(
 
 class SchedulerMachine(RuleBasedStateMachine):
     """One cluster."""
+
+    specs: ClassVar[tuple[Spec, ...]] = SPECS
+    """What is submitted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,8 +111,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         for node in self.nodes.values():
             self.say_hello(node)
 
-    @rule(spec=st.sampled_from(SPECS), count=st.integers(1, 4))
-    def submit(self, spec: Spec, count: int) -> None:
+    @rule(number=st.integers(0, len(SPECS) - 1), count=st.integers(1, 4))
+    def submit(self, number: int, count: int) -> None:
+        spec = self.specs[number % len(self.specs)]
         self.do(e.TasksSubmitted(1, [self.rig.item(spec) for _ in range(count)]))
 
     @rule(number=st.integers(0, 3), spec=st.sampled_from(SPECS[:2]))
@@ -316,5 +322,25 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.do(e.CancelRequested(1, self.known()))
 
 
+class ExclusiveMachine(SchedulerMachine):
+    """The same with many exclusive tasks: what may break I10 takes rare steps close together."""
+
+    specs: ClassVar[tuple[Spec, ...]] = (SPECS[4],)
+
+    @rule(name=names)
+    def stream_and_lease_end(self, name: str) -> None:
+        """A worker connects anew, and soon afterwards a commit finds its lease gone."""
+        self.say_hello(self.nodes[name])
+        self.lease_expires_in_a_commit(name)
+
+    @rule(name=names)
+    def lease_ends_between_streams(self, name: str) -> None:
+        """It connects anew without a lease, gets another one, and a commit finds that one gone as well."""
+        self.lease_expires(name)
+        self.stream_and_lease_end(name)
+
+
 TestScheduler = SchedulerMachine.TestCase
 TestScheduler.settings = settings(max_examples=200, stateful_step_count=50)
+TestExclusive = ExclusiveMachine.TestCase
+TestExclusive.settings = settings(max_examples=200, stateful_step_count=50)
