@@ -1,0 +1,45 @@
+"""What did the tasks do to the world outside?
+
+A resource that user code guards with its fence: it stores the highest (incarnation, attempt) that it has seen
+of each task and refuses what is lower. A zombie that does not know yet that it was given away comes too late
+here, and is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tenure_core.fence import Fence
+
+if TYPE_CHECKING:
+    from tests.simulation.warden_model import Execution
+
+
+@dataclass
+class Effects:
+    """The fenced resource, and everything that ever ran."""
+
+    executions: list[Execution] = field(default_factory=list)
+    highest: dict[str, tuple[int, int]] = field(default_factory=dict)
+    accepted: dict[str, list[str]] = field(default_factory=dict)
+    """Fences whose effect was taken, by task, in the order in which it was."""
+    refused: int = 0
+
+    def opened(self, fence: str) -> bool:
+        """An attempt says who it is before it does anything."""
+        return self._admit(Fence.parse(fence))
+
+    def done(self, fence: str) -> None:
+        """An attempt carries out its effect."""
+        parsed = Fence.parse(fence)
+        if self._admit(parsed):
+            self.accepted.setdefault(parsed.task, []).append(fence)
+
+    def _admit(self, fence: Fence) -> bool:
+        mine = (fence.n, fence.attempt)
+        if mine < self.highest.get(fence.task, (0, 0)):
+            self.refused += 1
+            return False
+        self.highest[fence.task] = mine
+        return True

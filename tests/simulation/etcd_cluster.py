@@ -1,0 +1,383 @@
+"""How do the members of a simulated etcd answer, late or never, and how does a process talk to them?
+
+The store is one: what consensus agrees on. A member serves while it reaches a majority, itself included. A
+write is applied some time after it arrived; at times so late that its caller has long given up, after reads
+that did not see it. Watches are served by each member with a lag of its own. Clients use the real
+`EtcdClient`, down to the messages on its streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+
+from tenure_runtime.etcd.auth import Token
+from tenure_runtime.etcd.client import DEFAULT_TIMEOUT, EtcdClient
+from tenure_runtime.etcd.endpoints import Endpoints, Link
+from tenure_runtime.etcd.keepalive import KeepAlives
+from tenure_runtime.etcd.ops import prefix_end
+from tenure_runtime.etcd.stubs import rpc
+from tests.simulation.etcd_model import Refusal, Store
+from tests.simulation.network import Channel, End, Network
+from tests.simulation.world import Host, Process, World
+
+NO_LEADER: Final = (grpc.StatusCode.UNAVAILABLE, "etcdserver: no leader")
+TIMED_OUT: Final = (grpc.StatusCode.UNAVAILABLE, "etcdserver: request timed out")
+_WITHOUT_QUORUM: Final = 1.0
+_RETRY: Final = 0.05
+_REQUEST_TIMEOUT: Final = 7.0
+
+
+class Member:
+    """One member: a process that holds no state of its own here."""
+
+    def __init__(self, cluster: Cluster, process: Process, address: str) -> None:
+        self.cluster = cluster
+        self.process = process
+        self.address = address
+        self.watch_lag = 0.0
+        """Seconds that watches at this member are behind, at most."""
+        self.watches: dict[Watch, None] = {}
+        cluster.network.listen(address, self)
+
+    def unary(
+        self, method: str, end: End, timeout: float | None, metadata: Any
+    ) -> Callable[[str, Any], None]:
+        """Take one call."""
+
+        def receive(kind: str, request: Any) -> None:
+            if kind == "request":
+                self.cluster.serve(self, method, request, end)
+
+        return receive
+
+    def stream(self, method: str, end: End, metadata: Any) -> Callable[[str, Any], None]:
+        """Take one stream: lease renewals or watches."""
+        if method == "Watch":
+            return Watch(self, end).receive
+
+        def renew(kind: str, request: Any) -> None:
+            if kind == "message":
+                self.cluster.serve(self, "KeepAlive", request, end)
+
+        return renew
+
+
+class Watch:
+    """One watch stream at one member, with one watch on it."""
+
+    def __init__(self, member: Member, end: End) -> None:
+        self._member = member
+        self._end = end
+        self._prefix = self._stop = b""
+        self._next = 0
+        self._scheduled = False
+        self._open = False
+
+    def receive(self, kind: str, request: Any) -> None:
+        if kind != "message":
+            self._member.watches.pop(self, None)
+            self._open = False
+            return
+        create = request.create_request
+        store = self._member.cluster.store
+        self._prefix, self._stop = create.key, create.range_end
+        self._next = create.start_revision or store.revision + 1
+        self._open = True
+        self._member.watches[self] = None
+        self._end.send("message", rpc.WatchResponse(header=store.header(), created=True))
+        self.changed()
+
+    def changed(self) -> None:
+        """There is news: tell it a little later, together with what comes meanwhile."""
+        if self._scheduled or not self._open:
+            return
+        self._scheduled = True
+        world = self._member.cluster.world
+        lag = world.random.uniform(0.0002, 0.002) + world.random.uniform(0.0, self._member.watch_lag)
+        world.later(lag, self._member.process.soon, self._tell)
+
+    def _tell(self) -> None:
+        self._scheduled = False
+        cluster = self._member.cluster
+        store = cluster.store
+        if not self._open:
+            return
+        if not cluster.serves(self._member):
+            self.changed_later()
+            return
+        if self._next < store.compacted:
+            self._open = False
+            self._end.send(
+                "message",
+                rpc.WatchResponse(header=store.header(), canceled=True, compact_revision=store.compacted),
+            )
+            return
+        for revision, events in store.since(self._next):
+            mine = [event for event in events if self._covers(event.kv.key)]
+            if mine:
+                header = rpc.ResponseHeader(revision=revision)
+                self._end.send("message", rpc.WatchResponse(header=header, events=mine))
+        self._next = store.revision + 1
+
+    def changed_later(self) -> None:
+        self._scheduled = True
+        self._member.cluster.world.later(_RETRY * 4, self._member.process.soon, self._tell)
+
+    def _covers(self, key: bytes) -> bool:
+        if not self._stop:
+            return key == self._prefix
+        return self._prefix <= key and (self._stop == b"\0" or key < self._stop)
+
+
+class Cluster:
+    """An etcd cluster of one or three members."""
+
+    def __init__(self, network: Network, members: int = 3) -> None:
+        self.network = network
+        self.world: World = network.world
+        self.store = Store()
+        self.late_writes = 0.0
+        """Share of writes that are applied long after they arrived, whose callers hear nothing."""
+        self.unknown = 0
+        """Writes that were applied although their callers never heard of it."""
+        self._applied_at = 0.0
+        self._leader: Member | None = None
+        self.members: list[Member] = []
+        self._wire()
+        for number in range(members):
+            name = f"etcd{number + 1}"
+            process = Process(self.world, name, Host(self.world, name))
+            self.members.append(Member(self, process, f"{name}:2379"))
+        self._elect()
+        self._tick()
+
+    def _wire(self) -> None:
+        self.store.on_change = [self._tell_watches]
+
+    def _tell_watches(self, revision: int, events: list[Any]) -> None:
+        for member in self.members:
+            for watch in member.watches:
+                watch.changed()
+
+    # --- consensus -----------------------------------------------------------------------------------------
+
+    def serves(self, member: Member) -> bool:
+        """Whether it reaches a majority now."""
+        if not member.process.alive or member.process.paused:
+            return False
+        reached = sum(1 for other in self.members if other is member or self._reach(member, other))
+        return reached * 2 > len(self.members)
+
+    def _reach(self, member: Member, other: Member) -> bool:
+        if not other.process.alive or other.process.paused:
+            return False
+        weather = self.network.weather
+        here, there = member.process.host, other.process.host
+        return not (weather(here, there).cut or weather(there, here).cut)
+
+    def _elect(self) -> None:
+        """A new leader of etcd gives every lease its full term."""
+        self._leader = next((member for member in self.members if self.serves(member)), None)
+        if self._leader is not None:
+            for lease in self.store.leases.values():
+                lease.ends_at = self.world.now + lease.ttl
+
+    def _tick(self) -> None:
+        if self._leader is None or not self.serves(self._leader):
+            self._elect()
+        elif self.store.leases:
+            now = self.world.now
+            for lease in [lease for lease in self.store.leases.values() if lease.ends_at <= now]:
+                self.store.revoke(lease.id)
+        self.world.later(self.world.random.uniform(0.2, 0.6), self._tick)
+
+    def stand_still(self, seconds: float) -> None:
+        """All members stop at once and go on: the leases' time goes on meanwhile."""
+        for member in self.members:
+            member.process.pause()
+        self.world.later(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        for member in self.members:
+            member.process.resume()
+        now = self.world.now
+        for lease in [lease for lease in self.store.leases.values() if lease.ends_at <= now]:
+            self.store.revoke(lease.id)
+
+    def restart(self, member: Member) -> None:
+        """A killed member comes back, with what the cluster agreed on."""
+        index = self.members.index(member)
+        process = Process(self.world, member.process.name, member.process.host)
+        self.members[index] = Member(self, process, member.address)
+
+    def restore(self, backup: Store) -> None:
+        """An older state takes the place of the present one; every connection is gone."""
+        for member in self.members:
+            member.process.kill()
+        self.store = backup
+        self._wire()
+        for member in list(self.members):
+            self.restart(member)
+        self._elect()
+
+    # --- requests ------------------------------------------------------------------------------------------
+
+    def serve(self, member: Member, method: str, request: Any, end: End, since: float | None = None) -> None:
+        """Answer a request as soon as there is a majority, or with an error."""
+        now = self.world.now
+        since = now if since is None else since
+        if not self.serves(member):
+            if member.process.alive:
+                waited = now - since
+                if waited < _WITHOUT_QUORUM:
+                    self.world.later(
+                        _RETRY, member.process.soon, self.serve, member, method, request, end, since
+                    )
+                else:
+                    end.send("error", NO_LEADER)
+            return
+        apply = _METHODS[method]
+        delay = self.world.random.uniform(0.0003, 0.003)
+        if method in _WRITES and self.late_writes and self.world.random.random() < self.late_writes:
+            delay += self.world.random.uniform(0.05, 4.0)
+        self.world.later(delay, self._apply, member, apply, request, end, since)
+
+    def _apply(self, member: Member, apply: Any, request: Any, end: End, since: float) -> None:
+        if not any(self.serves(each) for each in self.members):
+            # In the log of a leader without a majority: it may come true later, or be forgotten.
+            if self.world.random.random() < 0.5 and self.world.now - since < _REQUEST_TIMEOUT:
+                self.world.later(_RETRY * 4, self._apply, member, apply, request, end, since)
+            else:
+                end.send("error", TIMED_OUT)
+            return
+        try:
+            kind, answer = "answer", apply(self, request)
+        except Refusal as refusal:
+            kind, answer = "error", (refusal.code, refusal.details)
+        if apply is _keep_alive:
+            kind = "message"
+        if not member.process.alive:
+            self.unknown += 1
+            return
+        end.send(kind, answer)
+
+    # --- clients -------------------------------------------------------------------------------------------
+
+    def client(self, process: Process) -> EtcdClient:
+        """An etcd client for a process: the real one, on the simulated network."""
+        process.loop.connect = self.network.dial
+        return SimulatedClient(self, process)
+
+
+def _range(cluster: Cluster, request: Any) -> Any:
+    return cluster.store.range(request)
+
+
+def _txn(cluster: Cluster, request: Any) -> Any:
+    if isinstance(request, bytes):
+        request = rpc.TxnRequest.FromString(request)
+    return cluster.store.txn(request)
+
+
+def _compact(cluster: Cluster, request: Any) -> Any:
+    cluster.store.compact(request.revision)
+    return rpc.CompactionResponse(header=cluster.store.header())
+
+
+def _grant(cluster: Cluster, request: Any) -> Any:
+    lease = cluster.store.grant(request.TTL)
+    lease.ends_at = cluster.world.now + lease.ttl
+    return rpc.LeaseGrantResponse(header=cluster.store.header(), ID=lease.id, TTL=lease.ttl)
+
+
+def _revoke(cluster: Cluster, request: Any) -> Any:
+    cluster.store.revoke(request.ID)
+    return rpc.LeaseRevokeResponse(header=cluster.store.header())
+
+
+def _keep_alive(cluster: Cluster, request: Any) -> Any:
+    lease = cluster.store.leases.get(request.ID)
+    if lease is not None:
+        lease.ends_at = cluster.world.now + lease.ttl
+    ttl = lease.ttl if lease is not None else 0
+    return rpc.LeaseKeepAliveResponse(header=cluster.store.header(), ID=request.ID, TTL=ttl)
+
+
+def _time_to_live(cluster: Cluster, request: Any) -> Any:
+    lease = cluster.store.leases.get(request.ID)
+    left = -1 if lease is None else max(0, int(lease.ends_at - cluster.world.now))
+    granted = 0 if lease is None else lease.ttl
+    return rpc.LeaseTimeToLiveResponse(
+        header=cluster.store.header(), ID=request.ID, TTL=left, grantedTTL=granted
+    )
+
+
+def _status(cluster: Cluster, _: Any) -> Any:
+    return rpc.StatusResponse(header=cluster.store.header(), version="3.4.23", leader=1, dbSize=1, raftTerm=2)
+
+
+def _alarm(cluster: Cluster, request: Any) -> Any:
+    if request.action == rpc.AlarmRequest.DEACTIVATE:
+        cluster.store.no_space = False
+    alarms = [rpc.AlarmMember(memberID=1, alarm=rpc.NOSPACE)] if cluster.store.no_space else []
+    return rpc.AlarmResponse(header=cluster.store.header(), alarms=alarms)
+
+
+_METHODS: Final[dict[str, Callable[[Cluster, Any], Any]]] = {
+    "Range": _range,
+    "Txn": _txn,
+    "Compact": _compact,
+    "LeaseGrant": _grant,
+    "LeaseRevoke": _revoke,
+    "KeepAlive": _keep_alive,
+    "LeaseTimeToLive": _time_to_live,
+    "Status": _status,
+    "Alarm": _alarm,
+}
+_WRITES: Final = frozenset({"Txn", "LeaseGrant", "LeaseRevoke"})
+
+
+class _Stubs:
+    """The stubs of one member, as `EtcdClient` uses them."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.kv = self.lease = self.maintenance = self.cluster = self.watch = self
+        self.txn_bytes = channel.unary_unary("Txn")
+        self.LeaseKeepAlive = channel.stream_stream("LeaseKeepAlive")
+        self.Watch = channel.stream_stream("Watch")
+        for name in _METHODS:
+            setattr(self, name, channel.unary_unary(name))
+
+
+class SimulatedEndpoints(Endpoints):
+    """The members as a client sees them; how it chooses among them is the real code."""
+
+    def __init__(self, cluster: Cluster, process: Process) -> None:
+        channels = [Channel(cluster.network, process, member.address) for member in cluster.members]
+        self.links = tuple(
+            Link(member.address, channel, _Stubs(channel))  # type: ignore[arg-type]
+            for member, channel in zip(cluster.members, channels, strict=True)
+        )
+        self._user = self._password = None
+        self._current = cluster.world.random.randrange(len(self.links))
+        self._abandoned = False
+        self._token = Token(None)
+
+
+class SimulatedClient(EtcdClient):
+    """EtcdClient over `SimulatedEndpoints`."""
+
+    def __init__(self, cluster: Cluster, process: Process) -> None:
+        self.endpoints = SimulatedEndpoints(cluster, process)
+        self._keepalives = KeepAlives(self.endpoints)
+        self._timeout = DEFAULT_TIMEOUT
+
+
+def everything(store: Store, prefix: bytes) -> dict[bytes, Any]:
+    """Every key below a prefix, as it is now."""
+    request = rpc.RangeRequest(key=prefix, range_end=prefix_end(prefix))
+    return {message.key: message for message in store.range(request).kvs}

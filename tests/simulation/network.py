@@ -1,0 +1,450 @@
+"""How do simulated processes reach each other, and what goes wrong on the way?
+
+Everything is a connection between two processes, as with TCP: what is sent in one direction arrives in order,
+late, or never; a peer that died resets it, a peer that is unreachable does not. Calls of gRPC are built on
+that: each unary call and each stream has its own delay, so that two calls may overtake each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import grpc.aio
+
+from tests.simulation.world import Host, Process, World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Generator
+
+EOF: Final[Any] = vars(grpc.aio)["EOF"]
+REFUSED: Final = "failed to connect to all addresses; last error: connection refused"
+RESET: Final = "recvmsg: Connection reset by peer"
+HUNG_UP: Final = "keepalive watchdog timeout"
+_NO_METADATA: Final = grpc.aio.Metadata()
+KEEPALIVE: Final = (8.0, 16.0)
+"""After how many seconds without any way through a side gives a stream up."""
+
+
+def rpc_error(code: grpc.StatusCode, details: str, trailers: Any = ()) -> grpc.aio.AioRpcError:
+    """An error as a call of grpc.aio raises it."""
+    return grpc.aio.AioRpcError(code, _NO_METADATA, grpc.aio.Metadata(*trailers), details, None)
+
+
+@dataclass(slots=True)
+class Weather:
+    """How the network is between two hosts, in one direction."""
+
+    cut: bool = False
+    slow: float = 0.0
+    """Seconds that a message takes longer, at most."""
+
+
+class Network:
+    """Who can reach whom, and how fast."""
+
+    def __init__(self, world: World, latency: float = 0.0004) -> None:
+        self.world = world
+        self.random = world.random
+        self.latency = latency
+        self._servers: dict[str, Any] = {}
+        """By address: something with `process`, and what its port can do."""
+        self._weather: dict[tuple[str, str], Weather] = {}
+        self._links: dict[Link, None] = {}
+        self.cuts = 0
+
+    # --- places --------------------------------------------------------------------------------------------
+
+    def listen(self, address: str, server: Any) -> None:
+        """A process listens; it stops when it dies."""
+        self._servers[address] = server
+        server.process.on_death.append(lambda: self._closed(address, server))
+        server.process.loop.connect = self.dial
+
+    def _closed(self, address: str, server: Any) -> None:
+        if self._servers.get(address) is server:
+            del self._servers[address]
+
+    def at(self, address: str) -> Any:
+        """What listens there; None: nothing."""
+        return self._servers.get(address)
+
+    # --- weather -------------------------------------------------------------------------------------------
+
+    def weather(self, source: Host, target: Host) -> Weather:
+        key = (source.name, target.name)
+        found = self._weather.get(key)
+        if found is None:
+            found = self._weather[key] = Weather()
+        return found
+
+    def cut(self, source: Host, target: Host) -> None:
+        """Nothing goes this way any more; what is under way waits, as TCP would send it again."""
+        self.weather(source, target).cut = True
+        self.cuts += 1
+
+    def heal(self) -> None:
+        """The weather is fine everywhere; what was held up arrives."""
+        self._weather.clear()
+        for link in list(self._links):
+            link.flush()
+
+    def delay(self, source: Host, target: Host) -> float | None:
+        """How long a message takes now; None: it does not get through."""
+        if source is target:
+            return self.random.uniform(0.00005, 0.0002)
+        weather = self.weather(source, target)
+        if weather.cut:
+            return None
+        delay = self.latency * self.random.uniform(0.5, 2.0)
+        if self.random.random() < 0.01:
+            delay += self.random.uniform(0.0, 0.2)  # A packet was sent again.
+        return delay + self.random.uniform(0.0, weather.slow) if weather.slow else delay
+
+    # --- plain TCP -----------------------------------------------------------------------------------------
+
+    def dial(self, process: Process, address: str) -> Callable[[Any], Any]:
+        """A connection that carries nothing; whoever holds it learns of the peer's death."""
+
+        async def connect(protocol_factory: Any) -> Any:
+            server = self.at(address)
+            target = server.process if server is not None else None
+            if target is None:
+                await asyncio.sleep(self.latency)
+                raise ConnectionRefusedError(111, f"nobody listens at {address}")
+            there = self.delay(process.host, target.host)
+            back = self.delay(target.host, process.host)
+            if there is None or back is None:
+                await asyncio.sleep(60)
+                raise TimeoutError
+            await asyncio.sleep(there + back)
+            if not target.alive:
+                raise ConnectionRefusedError(111, f"nobody listens at {address}")
+            transport = _Transport()
+            protocol = protocol_factory()
+            protocol.connection_made(transport)
+
+            def died() -> None:
+                back = self.delay(target.host, process.host)
+                if back is not None and target.resets:
+                    self.world.later(back, process.soon, transport.broken, protocol)
+
+            target.on_death.append(died)
+            return transport, protocol
+
+        return connect
+
+
+class _Transport(asyncio.Transport):
+    """The end of a connection that carries nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._closing = False
+        self._protocol: Any = None
+
+    def set_protocol(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def get_protocol(self) -> Any:
+        return self._protocol
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def broken(self, protocol: Any) -> None:
+        if not self._closing:
+            self._closing = True
+            protocol.connection_lost(ConnectionResetError(104, RESET))
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            if self._protocol is not None:
+                asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
+
+    abort = close
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+
+class Link:
+    """One stream between two processes: two directions, each in order."""
+
+    def __init__(self, network: Network, client: Process, server: Process) -> None:
+        self.network = network
+        self.client = client
+        self.server = server
+        self.ends = {client: End(self, client, server), server: End(self, server, client)}
+        network._links[self] = None
+        client.links[self] = server.links[self] = None
+
+    def died(self, process: Process) -> None:
+        """One of the two died; unless its machine lost power, its kernel resets the connection."""
+        self.ends[process].broken = True
+        if process.resets:
+            self.ends[process].send_reset()
+
+    def flush(self) -> None:
+        for end in self.ends.values():
+            end.flush()
+
+    def close(self) -> None:
+        self.network._links.pop(self, None)
+        self.client.links.pop(self, None)
+        self.server.links.pop(self, None)
+
+
+class End:
+    """What one process sends over a link."""
+
+    def __init__(self, link: Link, mine: Process, peer: Process) -> None:
+        self.link = link
+        self.mine = mine
+        self.peer = peer
+        self.receive: Callable[[str, Any], None] = lambda kind, payload: None
+        """Called in the peer's process for what this end sends."""
+        self.broken = False
+        self._held: deque[tuple[str, Any]] = deque()
+        self._last = 0.0
+        self._watching = False
+
+    def send(self, kind: str, payload: Any = None) -> None:
+        """Send something; it arrives in order, or never."""
+        if not self.broken:
+            self._held.append((kind, payload))
+            self.flush()
+
+    def send_reset(self) -> None:
+        """The kernel's last word; in bad weather it is lost, as the sender is gone."""
+        self._held.clear()
+        network = self.link.network
+        delay = network.delay(self.mine.host, self.peer.host)
+        if delay is not None:
+            at = max(network.world.now + delay, self._last)
+            network.world.later(at - network.world.now, self._arrive, "reset", RESET)
+
+    def flush(self) -> None:
+        network = self.link.network
+        world = network.world
+        while self._held:
+            delay = network.delay(self.mine.host, self.peer.host)
+            if delay is None:
+                self._watch()
+                return
+            kind, payload = self._held.popleft()
+            self._last = at = max(world.now + delay, self._last + 1e-7)
+            world.later(at - world.now, self._arrive, kind, payload)
+
+    def _watch(self) -> None:
+        """Nothing gets through: give the stream up after a while, as keepalives would."""
+        if not self._watching:
+            self._watching = True
+            world = self.link.network.world
+            world.later(world.random.uniform(*KEEPALIVE), self._give_up)
+
+    def _give_up(self) -> None:
+        self._watching = False
+        if self._held and not self.broken:
+            self.broken = True
+            self._held.clear()
+            self.mine.soon(self.link.ends[self.peer].receive, "reset", HUNG_UP)
+
+    def _arrive(self, kind: str, payload: Any) -> None:
+        if not self.peer.alive:
+            return
+        other = self.link.ends[self.peer]
+        if other.broken:
+            return
+        if kind == "reset":
+            other.broken = True
+        self.peer.soon(self.receive, kind, payload)
+
+
+class Channel:
+    """What a process holds to talk to a server at an address; like grpc.aio.Channel as far as it is used."""
+
+    def __init__(self, network: Network, process: Process, address: str) -> None:
+        self._network = network
+        self._process = process
+        self._address = address
+        process.loop.connect = network.dial
+
+    def unary_unary(self, method: str, **_: Any) -> Any:
+        def call(request: bytes, timeout: float | None = None, metadata: Any = ()) -> Any:
+            return UnaryCall(
+                unary(self._network, self._process, self._address, method, request, timeout, metadata)
+            )
+
+        return call
+
+    def stream_stream(self, method: str, response_deserializer: Any = None, **_: Any) -> Any:
+        def call(timeout: float | None = None, metadata: Any = ()) -> StreamCall:
+            return StreamCall(
+                self._network, self._process, self._address, method, metadata, response_deserializer
+            )
+
+        return call
+
+    async def close(self, grace: float | None = None) -> None:
+        """Nothing is held."""
+
+
+class UnaryCall:
+    """One call under way; like grpc.aio.UnaryUnaryCall as far as it is used."""
+
+    def __init__(self, answer: Coroutine[Any, Any, Any]) -> None:
+        self._answer = answer
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._answer.__await__()
+
+    async def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+
+async def unary(
+    network: Network,
+    process: Process,
+    address: str,
+    method: str,
+    request: Any,
+    timeout: float | None,
+    metadata: Any = (),
+) -> Any:
+    """One call; raises AioRpcError as gRPC would."""
+    future: asyncio.Future[Any] = process.loop.create_future()
+    server = network.at(address)
+    if server is None:
+        await asyncio.sleep(network.latency)
+        raise rpc_error(grpc.StatusCode.UNAVAILABLE, REFUSED)
+    link = Link(network, process, server.process)
+    mine, its = link.ends[process], link.ends[server.process]
+
+    def answered(kind: str, payload: Any) -> None:
+        if future.done():
+            return
+        if kind == "answer":
+            future.set_result(payload)
+        elif kind == "error":
+            future.set_exception(rpc_error(*payload))
+        else:
+            future.set_exception(rpc_error(grpc.StatusCode.UNAVAILABLE, payload))
+
+    its.receive = answered
+    mine.receive = server.unary(method, its, timeout, metadata)
+    mine.send("request", request)
+    try:
+        if timeout is None:
+            return await future
+        async with asyncio.timeout(timeout):
+            return await future
+    except TimeoutError:
+        raise rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded") from None
+    finally:
+        if not future.done() or future.cancelled():
+            mine.send("cancel")
+        link.close()
+
+
+class StreamCall:
+    """The client's side of a stream; like grpc.aio.StreamStreamCall as far as it is used."""
+
+    def __init__(
+        self, network: Network, process: Process, address: str, method: str, metadata: Any, decode: Any
+    ) -> None:
+        self._process = process
+        self._decode = decode
+        self._received: deque[Any] = deque()
+        self._wake: asyncio.Future[None] | None = None
+        self._status: tuple[grpc.StatusCode, str, Any] | None = None
+        self._cancelled = False
+        self._mine: End | None = None
+        self._link: Link | None = None
+        server = network.at(address)
+        if server is None:
+            self._ended(grpc.StatusCode.UNAVAILABLE, REFUSED)
+            return
+        self._link = link = Link(network, process, server.process)
+        self._mine, its = link.ends[process], link.ends[server.process]
+        its.receive = self._answered
+        self._mine.receive = server.stream(method, its, metadata)
+        self._mine.send("open")
+
+    def _answered(self, kind: str, payload: Any) -> None:
+        if kind == "message":
+            self._received.append(payload)
+        elif kind == "error":
+            self._ended(*payload)
+        elif kind == "end":
+            self._ended(grpc.StatusCode.OK, "")
+        else:
+            self._ended(grpc.StatusCode.UNAVAILABLE, payload)
+        self._awake()
+
+    def _ended(self, code: grpc.StatusCode, details: str, trailers: Any = ()) -> None:
+        if self._status is None:
+            self._status = (code, details, trailers)
+            if self._link is not None:
+                self._link.close()
+
+    def _awake(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def read(self) -> Any:
+        while not self._received:
+            if self._cancelled:
+                raise asyncio.CancelledError
+            if self._status is not None:
+                if self._status[0] is grpc.StatusCode.OK:
+                    return EOF
+                raise rpc_error(*self._status)
+            self._wake = self._process.loop.create_future()
+            await self._wake
+        message = self._received.popleft()
+        return self._decode(message) if self._decode is not None else message
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._messages()
+
+    async def _messages(self) -> AsyncIterator[Any]:
+        while (message := await self.read()) is not EOF:
+            yield message
+
+    async def write(self, message: Any) -> None:
+        if self._cancelled or self._status is not None:
+            raise asyncio.InvalidStateError("the call is over")
+        assert self._mine is not None
+        self._mine.send("message", message)
+        await asyncio.sleep(0)
+
+    async def done_writing(self) -> None:
+        if self._mine is not None:
+            self._mine.send("half")
+
+    def cancel(self) -> bool:
+        if self._cancelled or self._status is not None:
+            return False
+        self._cancelled = True
+        if self._mine is not None:
+            self._mine.send("cancel")
+        if self._link is not None:
+            self._link.close()
+        self._awake()
+        return True
+
+    async def code(self) -> grpc.StatusCode:
+        return self._status[0] if self._status is not None else grpc.StatusCode.CANCELLED
+
+    async def details(self) -> str:
+        return self._status[1] if self._status is not None else ""

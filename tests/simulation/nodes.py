@@ -1,0 +1,237 @@
+"""How does a real worker agent run in the simulation?
+
+The agent's shell and domain, its session stream, beats and log pusher are real; its warden, its disk and the
+network are the simulation's. A node is one machine: a warden, an agent below it, and a service manager that
+starts the warden again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, Final
+
+from tenure.v1.worker_admin_service_pb2 import Capacity
+from tenure_runtime.telemetry import Telemetry
+from tenure_runtime.watchdog import LoopWatch
+from tenure_worker_agent.adapters.beats import Beats
+from tenure_worker_agent.adapters.dispatch_codec import Introduction
+from tenure_worker_agent.adapters.traces import Traces
+from tenure_worker_agent.domain import commands as c
+from tenure_worker_agent.domain import events as e
+from tenure_worker_agent.domain.agent import Agent
+from tenure_worker_agent.domain.identity import Identity
+from tenure_worker_agent.domain.results import Result
+from tenure_worker_agent.drivers.catalog import TASK_TYPES, Catalog
+from tenure_worker_agent.drivers.process import Node as NodeFacts
+from tenure_worker_agent.shell import Shell
+from tests.simulation.effects import Effects
+from tests.simulation.network import Channel, Network
+from tests.simulation.warden_model import Warden, WardenEnd
+from tests.simulation.world import Host, Process, World
+
+HOLD: Final = 0.025
+RESTART_AFTER: Final = (0.3, 2.0)
+"""Seconds until the service manager starts a warden again."""
+
+
+class IdentityOnDisk:
+    """The connect counter on the host's disk; as `IdentityFile`."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def read(self, spare: str) -> Identity:
+        return Identity(**self._host.disk.get("identity", {}), spare=spare)
+
+    def save(self, command: c.SaveIdentity) -> None:
+        self._host.disk["identity"] = dataclasses.asdict(command)
+
+
+class OutboxOnDisk:
+    """Results that no journal has; as `Outbox`: durable a moment after they came."""
+
+    def __init__(self, host: Host) -> None:
+        self._disk: dict[str, Result] = host.disk.setdefault("outbox", {})
+        self._unwritten: dict[str, Result] = {}
+
+    def open(self) -> list[tuple[str, Result]]:
+        return list(self._disk.items())
+
+    def keep(self, results: Iterable[tuple[str, Result]]) -> None:
+        if not self._unwritten:
+            asyncio.get_running_loop().call_later(HOLD, self._write)
+        self._unwritten.update(results)
+
+    def _write(self) -> None:
+        self._disk.update(self._unwritten)
+        self._unwritten = {}
+
+    def drop(self, fences: Iterable[str]) -> None:
+        for fence in fences:
+            self._unwritten.pop(fence, None)
+            self._disk.pop(fence, None)
+
+
+class NoLogs:
+    """Where output goes in a run without relays: nothing is written, so all of it has arrived."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+
+    def progress(self, spools: Any) -> None:
+        """There is none."""
+
+    def place(self, command: c.PlaceLogs) -> None:
+        """There is none."""
+
+    def finish(self, command: c.FinishLogs) -> None:
+        self._shell.post(e.LogsComplete(command.fence))
+
+    def forget(self, fences: list[str]) -> None:
+        """There is none."""
+
+
+class SimulatedShell(Shell):
+    """The agent's shell; it kills through the warden's model instead of the kernel."""
+
+    warden: Warden
+
+    def kill(self, command: c.KillProcess) -> None:
+        self.warden.kill(command.pid)
+
+
+class Node:
+    """One machine of the fleet."""
+
+    def __init__(
+        self, world: World, network: Network, effects: Effects, name: str, schedulers: list[str]
+    ) -> None:
+        self.world = world
+        self.network = network
+        self.effects = effects
+        self.name = name
+        self.host = Host(world, name)
+        self.schedulers = schedulers
+        self.warden: Warden | None = None
+        self.agent: Process | None = None
+        self.shell: SimulatedShell | None = None
+        self.powered = True
+        self.gave_up: list[str] = []
+        """Why agents ended for good."""
+        self.exits = 0
+        self._generation = 0
+        self.start()
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """The service manager starts the warden, and that its agent."""
+        if not self.powered or (self.warden is not None and self.warden.process.alive):
+            return
+        self._generation += 1
+        process = Process(self.world, f"{self.name}.warden{self._generation}", self.host)
+        with process.entered():
+            self.warden = warden = Warden(process, self.effects, self._start_agent)
+        process.on_death.append(lambda: self._warden_died(warden))
+        process.soon(self._start_agent)
+
+    def _warden_died(self, warden: Warden) -> None:
+        if self.powered and self.warden is warden:
+            self.world.later(self.world.random.uniform(*RESTART_AFTER), self.start)
+
+    def _start_agent(self) -> None:
+        warden = self.warden
+        if warden is None or not warden.process.alive or (self.agent is not None and self.agent.alive):
+            return
+        self._generation += 1
+        self.agent = process = Process(self.world, f"{self.name}.agent{self._generation}", self.host)
+        with process.entered():
+            self._wire(process, warden)
+
+    def _wire(self, process: Process, warden: Warden) -> None:
+        """As `tenure_worker_agent.wiring` does."""
+        spare = f"spare-{self.world.random.getrandbits(64):016x}"
+        identity: Any = IdentityOnDisk(self.host)
+        shell = SimulatedShell(
+            Agent(self.schedulers, identity.read(spare)),
+            Introduction(
+                worker=self.name,
+                version="simulated",
+                capacity=Capacity(cpu_milli=4000, memory_bytes=1 << 30),
+                labels={},
+                task_types=TASK_TYPES,
+            ),
+            Catalog(NodeFacts(worker=self.name, grace=1.0)),
+            identity,
+            lambda address: Channel(self.network, process, address),
+            lambda reason, _: self._failed(process, reason),
+        )
+        shell.warden = warden
+        shell._hands[c.KillProcess] = shell.kill
+        telemetry = Telemetry()
+        shell.traces = Traces(telemetry, self.name)
+        watch = LoopWatch()
+        watch.start()
+        open_channel: Any = lambda address: Channel(self.network, process, address)  # noqa: E731
+        shell.beats = Beats(self.name, open_channel, watch)
+        outbox: Any = OutboxOnDisk(self.host)
+        shell.outbox = outbox
+        self._wire_logs(shell, process)
+        link: Any = WardenEnd(warden, process)
+        shell.link = link
+        self.shell = shell
+        warden.connect(shell, process)
+        link.send({"do": "list"})
+        shell.post(e.OutboxRead(outbox.open()))
+
+    def _wire_logs(self, shell: Shell, process: Process) -> None:
+        logs: Any = NoLogs(shell)
+        shell.logs = logs
+
+    def _failed(self, process: Process, reason: str) -> None:
+        """The agent gives up: its process ends, and its warden starts another one."""
+        self.gave_up.append(reason)
+        process.loop.call_soon(process.kill)
+
+    # --- faults --------------------------------------------------------------------------------------------
+
+    def kill_agent(self) -> None:
+        if self.agent is not None:
+            self.agent.kill()
+
+    def kill_warden(self) -> None:
+        if self.warden is not None:
+            self.warden.process.kill()
+
+    def power_off(self) -> None:
+        """Nothing of the machine answers any more, and nothing resets a connection."""
+        self.powered = False
+        for process in self._processes():
+            process.resets = False
+            process.kill()
+        if self.warden is not None:
+            self.warden.power_off()
+
+    def power_on(self) -> None:
+        self.powered = True
+        self.host.reboot()
+        self.start()
+
+    def kill_node(self) -> None:
+        """Everything on the machine is killed at once; its kernel resets the connections."""
+        self.powered = False
+        for process in self._processes():
+            process.kill()
+        if self.warden is not None:
+            self.warden.power_off()
+
+    def start_again(self) -> None:
+        """The node's service comes back on the same boot."""
+        self.powered = True
+        self.start()
+
+    def _processes(self) -> list[Process]:
+        warden = self.warden.process if self.warden is not None else None
+        return [each for each in (self.agent, warden) if each is not None]

@@ -1,0 +1,218 @@
+"""How does a real scheduler replica run in the simulation?
+
+`Replica`, with everything below it down to the messages of etcd, and the services that agents, relays and
+users call. Only the gRPC server between is replaced: a call is a message on the simulated network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from tenure.dispatch.v1 import log_ingest_service_pb2 as ingest_pb
+from tenure.dispatch.v1 import worker_session_service_pb2 as session_pb
+from tenure.v1 import cluster_service_pb2, task_service_pb2, worker_admin_service_pb2
+from tenure_core.errors import TenureError
+from tenure_runtime.etcd.leadership import boottime
+from tenure_runtime.rpc.call import Call
+from tenure_runtime.rpc.forward import ForwardedError, forward_one
+from tenure_runtime.rpc.status import to_abort
+from tenure_runtime.telemetry import Telemetry
+from tenure_runtime.watchdog import LoopWatch
+from tenure_scheduler.adapters import cluster_services as cluster
+from tenure_scheduler.adapters.measures import Measures
+from tenure_scheduler.adapters.session_service import SessionService
+from tenure_scheduler.adapters.task_service import TaskService
+from tenure_scheduler.config import SchedulerConfig
+from tenure_scheduler.replica import Replica
+from tests.simulation.etcd_cluster import Cluster
+from tests.simulation.network import Channel, End, Network
+from tests.simulation.world import Process
+
+_SERVICES: Final = (
+    task_service_pb2.DESCRIPTOR.services_by_name["TaskService"],
+    worker_admin_service_pb2.DESCRIPTOR.services_by_name["WorkerAdminService"],
+    cluster_service_pb2.DESCRIPTOR.services_by_name["ClusterService"],
+    session_pb.DESCRIPTOR.services_by_name["WorkerSessionService"],
+    ingest_pb.DESCRIPTOR.services_by_name["LogStateService"],
+)
+REQUESTS: Final[dict[str, type[Any]]] = {
+    f"/{service.full_name}/{method.name}": method.input_type._concrete_class
+    for service in _SERVICES
+    for method in service.methods
+}
+RESPONSES: Final[dict[str, type[Any]]] = {
+    f"/{service.full_name}/{method.name}": method.output_type._concrete_class
+    for service in _SERVICES
+    for method in service.methods
+}
+
+
+class SimulatedReplica(Replica):
+    """A replica whose ways to the others lead over the simulated network."""
+
+    network: Network
+    process: Process
+
+    def _channel(self, address: str) -> Any:
+        channel = self._channels.get(address)
+        if channel is None:
+            simulated: Any = Channel(self.network, self.process, address)
+            channel = self._channels[address] = simulated
+        return channel
+
+
+class _Context:
+    """What a call asks of gRPC."""
+
+    def __init__(self, deadline: float | None) -> None:
+        self._deadline = deadline
+
+    def time_remaining(self) -> float | None:
+        return None if self._deadline is None else self._deadline - boottime()
+
+    def peer(self) -> str:
+        return "simulated"
+
+    def cancelled(self) -> bool:
+        return False
+
+    def set_trailing_metadata(self, trailers: Any) -> None:
+        """Nobody reads them."""
+
+    async def send_initial_metadata(self, headers: Any) -> None:
+        """Nobody waits for them."""
+
+
+def call_of(method: str, timeout: float | None, metadata: Any) -> Call:
+    """The call as a servicer sees it."""
+    context: Any = _Context(None if timeout is None else boottime() + timeout)
+    call = Call(method, context, tuple(metadata))
+    call.hops = int(call.value("tenure-hops") or 0)
+    return call
+
+
+class Server:
+    """What a process answers: the services by method, one task for each call."""
+
+    def __init__(self, process: Process, network: Network, address: str, *services: Any) -> None:
+        self.process = process
+        self._services = services
+        network.listen(address, self)
+
+    async def route(self, method: str) -> Any:
+        """The channel to whoever serves this method; None: it is served here."""
+        return None
+
+    def _handler(self, method: str) -> Any:
+        name = method.rpartition("/")[2]
+        return next(getattr(each, name) for each in self._services if hasattr(each, name))
+
+    def unary(
+        self, method: str, end: End, timeout: float | None, metadata: Any
+    ) -> Callable[[str, Any], None]:
+        """Take one call."""
+        task: asyncio.Task[None] | None = None
+
+        def receive(kind: str, payload: Any) -> None:
+            nonlocal task
+            if kind == "request":
+                task = self.process.start(self._one(method, payload, end, timeout, metadata))
+            elif task is not None:
+                task.cancel()
+
+        return receive
+
+    async def _one(self, method: str, request: bytes, end: End, timeout: float | None, metadata: Any) -> None:
+        call = call_of(method, timeout, metadata)
+        try:
+            ahead = await self.route(method)
+            if ahead is not None:
+                end.send("answer", await forward_one(ahead, call, request))
+                return
+            response = await self._handler(method)(REQUESTS[method].FromString(request), call)
+            end.send("answer", response.SerializeToString())
+        except TenureError as error:
+            end.send("error", to_abort(error))
+        except ForwardedError as error:
+            end.send("error", (error.code, error.details, error.trailers))
+
+    def stream(self, method: str, end: End, metadata: Any) -> Callable[[str, Any], None]:
+        """Take one bidirectional stream."""
+        requests: asyncio.Queue[Any] = asyncio.Queue()
+        task: asyncio.Task[None] | None = None
+
+        def receive(kind: str, payload: Any) -> None:
+            nonlocal task
+            if kind == "open":
+                task = self.process.start(self._many(method, requests, end, metadata))
+            elif kind == "message":
+                requests.put_nowait(payload)
+            elif kind == "half":
+                requests.put_nowait(None)
+            elif task is not None:
+                # A reset ends the request stream first, as if in order; the call is cancelled right after.
+                requests.put_nowait(None)
+                self.process.loop.call_later(0.001, task.cancel)
+
+        return receive
+
+    async def _many(self, method: str, queue: asyncio.Queue[Any], end: End, metadata: Any) -> None:
+        call = call_of(method, None, metadata)
+        handler = self._handler(method)
+        request = getattr(handler, "request_type", REQUESTS.get(method))
+
+        async def requests() -> AsyncIterator[Any]:
+            while (data := await queue.get()) is not None:
+                yield request.FromString(data)
+
+        try:
+            async for message in handler(requests(), call):
+                end.send("message", message if isinstance(message, bytes) else message.SerializeToString())
+        except TenureError as error:
+            end.send("error", to_abort(error))
+        else:
+            end.send("end")
+
+
+class Scheduler(Server):
+    """One replica's process."""
+
+    def __init__(self, process: Process, network: Network, etcd: Cluster, config: SchedulerConfig) -> None:
+        self.address = f"{process.name}:7420"
+        self.name = process.name
+        with process.entered():
+            self.replica = replica = SimulatedReplica(
+                config, etcd.client(process), Measures(Telemetry()), version="simulated"
+            )
+            self.replica.network, self.replica.process = network, process
+            replica.settle(process.name, self.address)
+            self._watch = LoopWatch()
+            self._watch.on_stall(replica.stalled)
+            self._watch.start()
+        super().__init__(
+            process,
+            network,
+            self.address,
+            TaskService(replica),
+            cluster.WorkerAdminService(replica),
+            cluster.ClusterService(replica, version="simulated", cluster=config.cluster),
+            SessionService(replica),
+            cluster.LogStateService(replica),
+        )
+        self._life = process.start(replica.run())
+
+    async def route(self, method: str) -> Any:
+        return await self.replica.route(method)
+
+    def stop(self) -> None:
+        """End in order, as by SIGTERM."""
+        self.process.start(self._stop())
+
+    async def _stop(self) -> None:
+        self.replica.stopping.set()
+        self.replica.changed.set()
+        await asyncio.gather(self._life, return_exceptions=True)
+        await self.replica.close()
+        self.process.kill()

@@ -1,0 +1,384 @@
+"""On which time does a simulated cluster run, and which process runs next?
+
+One thread, one queue of what is to happen on a virtual clock. Each simulated process has an event loop of
+its own that asyncio takes for a real one; nothing in it ever waits for the outside. A process may be paused
+(what is due piles up, as under SIGSTOP) or killed (nothing of it ever runs again). The same seed gives the
+same run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import os
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+START_UTC: Final = 1_800_000_000
+"""Wall clock at the beginning of every run, in Unix seconds."""
+MOST_STEPS: Final = 200_000
+"""Callbacks without any virtual time passing before a run is given up as going round in circles."""
+_TICK: Final = 1e-9
+
+
+class Circling(AssertionError):
+    """The run made no progress in virtual time."""
+
+
+class Host:
+    """A machine: its clocks, and a disk that survives its processes."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.name = name
+        self.world = world
+        self.boot_offset = world.random.uniform(10, 1_000_000)
+        """Hosts were started at different times: instants of one mean nothing on another."""
+        self.wall_offset = world.random.uniform(-0.2, 0.2)
+        self.boot_id = f"boot-{name}-1"
+        self.boots = 1
+        self.disk: dict[str, Any] = {}
+
+    def boottime(self) -> float:
+        return self.world.now + self.boot_offset
+
+    def utc_ns(self) -> int:
+        return int((START_UTC + self.world.now + self.wall_offset) * 1e9)
+
+    def reboot(self) -> None:
+        """A new boot id, and a clock that begins again."""
+        self.boots += 1
+        self.boot_id = f"boot-{self.name}-{self.boots}"
+        self.boot_offset = self.world.random.uniform(5, 100) - self.world.now
+
+
+class World:
+    """Virtual time and the processes on it. Use as a context: it replaces the clocks of the interpreter."""
+
+    def __init__(self, seed: int | str) -> None:
+        self.seed = seed
+        self.random = random.Random(f"world {seed}")
+        self.now = 0.0
+        self.current: Process | None = None
+        self.trace: Callable[[str], None] | None = None
+        self.processes: list[Process] = []
+        self._queue: list[tuple[float, int, Process | None, asyncio.Handle]] = []
+        self._sequence = 0
+        self._ready: deque[Process] = deque()
+        self._steps = 0
+        self.failures: list[str] = []
+        """What no process may do: unhandled exceptions."""
+
+    # --- the queue -----------------------------------------------------------------------------------------
+
+    def at(self, when: float, process: Process | None, handle: asyncio.Handle) -> None:
+        """Run a handle at a time, in the context of a process."""
+        self._sequence += 1
+        heapq.heappush(self._queue, (max(when, self.now), self._sequence, process, handle))
+
+    def later(self, delay: float, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
+        """Do something that no process does: a fault, a message in flight."""
+        handle = asyncio.Handle(callback, args, _NOWHERE)
+        self.at(self.now + delay, None, handle)
+        return handle
+
+    def is_ready(self, process: Process) -> None:
+        """The process has something to run now."""
+        self._ready.append(process)
+
+    def run(self, until: Callable[[], bool], limit: float) -> bool:
+        """Let time pass until a condition holds; False when `limit` (seconds from now) came first."""
+        end = self.now + limit
+        while not until():
+            while self._ready:
+                self._ready.popleft().run_ready()
+                self._steps += 1
+                if self._steps > MOST_STEPS:
+                    raise Circling(f"seed {self.seed}: {MOST_STEPS} steps at {self.now:.6f}")
+            if until():
+                return True
+            if not self._queue or self._queue[0][0] > end:
+                self.now = end
+                return until()
+            when, _, process, handle = heapq.heappop(self._queue)
+            if handle._cancelled:
+                continue
+            if when > self.now:
+                self.now, self._steps = when, 0
+            if process is None:
+                handle._run()
+            else:
+                process.due(handle)
+        return True
+
+    # --- clocks --------------------------------------------------------------------------------------------
+
+    @property
+    def clock_host(self) -> Host | None:
+        return self.current.host if self.current is not None else None
+
+    def __enter__(self) -> World:
+        self._restore = _patched(self)
+        self._restore.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._restore.__exit__(None, None, None)
+
+
+@contextmanager
+def _patched(world: World) -> Iterator[None]:
+    """Clocks and randomness of the interpreter come from the world while it runs."""
+    names = ("clock_gettime", "time_ns", "time", "monotonic", "perf_counter")
+    saved = {name: getattr(time, name) for name in names}
+    urandom = os.urandom
+
+    def boot(_: int = 0) -> float:
+        host = world.clock_host
+        return host.boottime() if host is not None else world.now
+
+    def wall_ns() -> int:
+        host = world.clock_host
+        return host.utc_ns() if host is not None else int((START_UTC + world.now) * 1e9)
+
+    random.seed(f"processes {world.seed}")
+    bytes_source = random.Random(f"urandom {world.seed}")
+    try:
+        time.clock_gettime = boot
+        time.time_ns = wall_ns
+        time.time = lambda: wall_ns() / 1e9
+        time.monotonic = boot
+        time.perf_counter = boot
+        os.urandom = bytes_source.randbytes
+        yield
+    finally:
+        for name, function in saved.items():
+            setattr(time, name, function)
+        os.urandom = urandom
+
+
+class Process:
+    """One simulated operating system process: a loop that runs until it is paused or killed."""
+
+    def __init__(self, world: World, name: str, host: Host) -> None:
+        self.world = world
+        self.name = name
+        self.host = host
+        self.alive = True
+        self.paused = False
+        self.resets = True
+        """Whether a death resets its connections; not so when its machine loses power."""
+        self.links: dict[Any, None] = {}
+        """Open connections, in the order in which they were made."""
+        self.loop = Loop(self)
+        self.on_death: list[Callable[[], object]] = []
+        """Connections to reset and the like: what the kernel does for a process that died."""
+        self._backlog: list[asyncio.Handle] = []
+        self._scheduled = False
+        world.processes.append(self)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def start(self, coroutine: Any) -> asyncio.Task[Any]:
+        """Begin to run a coroutine in this process."""
+        with self.entered():
+            task: asyncio.Task[Any] = self.loop.create_task(coroutine)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self.world.failures.append(f"{self.name}: {task.exception()!r}")
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Run code as this process does: its loop is the running one, its host's clocks count."""
+        previous, running = self.world.current, asyncio._get_running_loop()
+        self.world.current = self
+        asyncio._set_running_loop(self.loop)
+        try:
+            yield
+        finally:
+            self.world.current = previous
+            asyncio._set_running_loop(running)
+
+    def soon(self, callback: Callable[..., object], *args: Any) -> None:
+        """Have the process do something now, or when it is continued."""
+        self.due(asyncio.Handle(callback, args, self.loop))
+
+    def due(self, handle: asyncio.Handle) -> None:
+        """The time of a handle has come."""
+        if not self.alive:
+            return
+        if self.paused:
+            self._backlog.append(handle)
+            return
+        self.loop.ready.append(handle)
+        self.wake()
+
+    def wake(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self.world.is_ready(self)
+
+    def run_ready(self) -> None:
+        """Run one turn of the loop."""
+        self._scheduled = False
+        if not self.alive or self.paused:
+            return
+        ready = self.loop.ready
+        world = self.world
+        world.current = self
+        asyncio._set_running_loop(self.loop)
+        try:
+            for _ in range(len(ready)):
+                handle = ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
+                if not self._runs:
+                    break
+        finally:
+            world.current = None
+            asyncio._set_running_loop(None)
+        if ready and self._runs:
+            self.wake()
+
+    @property
+    def _runs(self) -> bool:
+        return self.alive and not self.paused
+
+    def pause(self) -> None:
+        """Stop where it is, as by SIGSTOP."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Go on; everything that came due meanwhile comes at once."""
+        if not self.paused:
+            return
+        self.paused = False
+        self.loop.ready.extend(self._backlog)
+        self._backlog.clear()
+        if self.loop.ready:
+            self.wake()
+
+    def kill(self) -> None:
+        """It is gone, without a last word."""
+        if not self.alive:
+            return
+        self.alive = False
+        self.loop.ready.clear()
+        self._backlog.clear()
+        for link in list(self.links):
+            link.died(self)
+        self.links.clear()
+        for callback in self.on_death:
+            callback()
+        self.on_death.clear()
+
+
+_AbstractLoop: Any = asyncio.AbstractEventLoop
+"""Untyped: of its eighty methods a simulated process needs a dozen."""
+
+
+class Loop(_AbstractLoop):  # type: ignore[misc]
+    """What asyncio needs of an event loop, on virtual time."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.ready: deque[asyncio.Handle] = deque()
+        self.connect: Callable[[Process, str], Any] | None = None
+        """How a TCP connection is made; set by the network."""
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def time(self) -> float:
+        return self.process.world.now + self.process.host.boot_offset
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self.ready.append(handle)
+        self.process.wake()
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        return self._call_at(self.process.world.now + max(delay, _TICK), callback, args, context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        return self._call_at(when - self.process.host.boot_offset, callback, args, context)
+
+    def _call_at(self, when: float, callback: Any, args: Any, context: Any) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self.process.world.at(when, self.process, handle)
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """The queue skips it."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, *, name: str | None = None, context: Any = None) -> asyncio.Task[Any]:
+        return asyncio.Task(coro, loop=self, name=name, context=context)
+
+    def get_task_factory(self) -> None:
+        return None
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
+        """Blocking work: done at once, answered after the time that a disk takes."""
+        future = self.create_future()
+        try:
+            result, error = func(*args), None
+        except Exception as raised:  # noqa: BLE001  (handed on to whoever waits)
+            result, error = None, raised
+        world = self.process.world
+
+        def answer() -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self.call_later(world.random.uniform(0.0002, 0.004), answer)
+        return future
+
+    async def create_connection(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any
+    ) -> Any:
+        assert self.connect is not None, "this process has no network"
+        return await self.connect(self.process, f"{host}:{port}")(protocol_factory)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if self.process.alive and error is not None:
+            self.process.world.failures.append(f"{self.process.name}: {context.get('message')}: {error!r}")
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        self.call_exception_handler(context)
+
+
+class _Nowhere(_AbstractLoop):  # type: ignore[misc]
+    """The loop of what no process does."""
+
+    def get_debug(self) -> bool:
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        raise context["exception"]
+
+
+_NOWHERE: Final = _Nowhere()
