@@ -126,12 +126,13 @@ class Network:
                 raise ConnectionRefusedError(111, f"nobody listens at {address}")
             transport = _Transport()
             protocol = protocol_factory()
+            transport.set_protocol(protocol)
             protocol.connection_made(transport)
 
             def died() -> None:
                 back = self.delay(target.host, process.host)
                 if back is not None and target.resets:
-                    self.world.later(back, process.soon, transport.broken, protocol)
+                    self.world.later(back, process.soon, transport.broken)
 
             target.on_death.append(died)
             return transport, protocol
@@ -156,16 +157,15 @@ class _Transport(asyncio.Transport):
     def is_closing(self) -> bool:
         return self._closing
 
-    def broken(self, protocol: Any) -> None:
+    def broken(self) -> None:
         if not self._closing:
             self._closing = True
-            protocol.connection_lost(ConnectionResetError(104, RESET))
+            self._protocol.connection_lost(ConnectionResetError(104, RESET))
 
     def close(self) -> None:
         if not self._closing:
             self._closing = True
-            if self._protocol is not None:
-                asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
+            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
 
     abort = close
 

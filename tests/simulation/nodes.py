@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from tenure.v1.worker_admin_service_pb2 import Capacity
+from tenure_core.fence import Fence
 from tenure_runtime.telemetry import Telemetry
 from tenure_runtime.watchdog import LoopWatch
 from tenure_worker_agent.adapters.beats import Beats
@@ -28,6 +29,7 @@ from tenure_worker_agent.drivers.process import Node as NodeFacts
 from tenure_worker_agent.shell import Shell
 from tests.simulation.effects import Effects
 from tests.simulation.network import Channel, Network
+from tests.simulation.record import Record
 from tests.simulation.warden_model import Warden, WardenEnd
 from tests.simulation.world import Host, Process, World
 
@@ -94,9 +96,18 @@ class NoLogs:
 
 
 class SimulatedShell(Shell):
-    """The agent's shell; it kills through the warden's model instead of the kernel."""
+    """The agent's shell; it kills through the warden's model instead of the kernel.
+
+    Whatever the scheduler says is held against what is committed at that moment.
+    """
 
     warden: Warden
+    node: Node
+
+    def post(self, event: e.Event) -> None:
+        if type(event) is e.Commanded:
+            self.node.heard(event)
+        super().post(event)
 
     def kill(self, command: c.KillProcess) -> None:
         self.warden.kill(command.pid)
@@ -106,14 +117,25 @@ class Node:
     """One machine of the fleet."""
 
     def __init__(
-        self, world: World, network: Network, effects: Effects, name: str, schedulers: list[str]
+        self,
+        world: World,
+        network: Network,
+        effects: Effects,
+        record: Record,
+        name: str,
+        schedulers: list[str],
+        host: Host | None = None,
     ) -> None:
         self.world = world
         self.network = network
         self.effects = effects
         self.name = name
-        self.host = Host(world, name)
+        self.host = host or Host(world, name)
         self.schedulers = schedulers
+        self.record = record
+        self.violations: list[str] = []
+        self.fenced = 0
+        """Attempts that the scheduler refused to this node."""
         self.warden: Warden | None = None
         self.agent: Process | None = None
         self.shell: SimulatedShell | None = None
@@ -168,7 +190,7 @@ class Node:
             lambda address: Channel(self.network, process, address),
             lambda reason, _: self._failed(process, reason),
         )
-        shell.warden = warden
+        shell.warden, shell.node = warden, self
         shell._hands[c.KillProcess] = shell.kill
         telemetry = Telemetry()
         shell.traces = Traces(telemetry, self.name)
@@ -194,6 +216,20 @@ class Node:
         """The agent gives up: its process ends, and its warden starts another one."""
         self.gave_up.append(reason)
         process.loop.call_soon(process.kill)
+
+    def heard(self, event: e.Commanded) -> None:
+        """The scheduler says something: it has to be committed."""
+        record = self.record
+        self.fenced += len(event.fenced)
+        for fence, reason in event.fenced:
+            if not record.superseded(Fence.parse(fence)):
+                record.excuse_or(self.violations, f"{self.name} was told that {fence} is fenced: {reason}")
+        for fence in event.accepted:
+            if not record.accepted(Fence.parse(fence)):
+                record.excuse_or(self.violations, f"{self.name} was told that the result of {fence} is taken")
+        for start in event.starts:
+            if not record.assigned(Fence.parse(start.fence), self.name):
+                record.excuse_or(self.violations, f"{self.name} was told to start {start.fence}")
 
     # --- faults --------------------------------------------------------------------------------------------
 

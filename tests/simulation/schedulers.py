@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
+from google.protobuf.message_factory import GetMessageClass
+
 from tenure.dispatch.v1 import log_ingest_service_pb2 as ingest_pb
 from tenure.dispatch.v1 import worker_session_service_pb2 as session_pb
 from tenure.v1 import cluster_service_pb2, task_service_pb2, worker_admin_service_pb2
@@ -37,13 +39,13 @@ _SERVICES: Final = (
     session_pb.DESCRIPTOR.services_by_name["WorkerSessionService"],
     ingest_pb.DESCRIPTOR.services_by_name["LogStateService"],
 )
-REQUESTS: Final[dict[str, type[Any]]] = {
-    f"/{service.full_name}/{method.name}": method.input_type._concrete_class
+REQUESTS: Final[dict[str, Any]] = {
+    f"/{service.full_name}/{method.name}": GetMessageClass(method.input_type)
     for service in _SERVICES
     for method in service.methods
 }
-RESPONSES: Final[dict[str, type[Any]]] = {
-    f"/{service.full_name}/{method.name}": method.output_type._concrete_class
+RESPONSES: Final[dict[str, Any]] = {
+    f"/{service.full_name}/{method.name}": GetMessageClass(method.output_type)
     for service in _SERVICES
     for method in service.methods
 }

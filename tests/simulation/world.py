@@ -20,8 +20,8 @@ from typing import Any, Final
 
 START_UTC: Final = 1_800_000_000
 """Wall clock at the beginning of every run, in Unix seconds."""
-MOST_STEPS: Final = 200_000
-"""Callbacks without any virtual time passing before a run is given up as going round in circles."""
+MOST_STEPS: Final = 50_000
+"""Turns of loops within a tenth of a virtual second before a run is given up as going round in circles."""
 _TICK: Final = 1e-9
 
 
@@ -69,6 +69,7 @@ class World:
         self._sequence = 0
         self._ready: deque[Process] = deque()
         self._steps = 0
+        self._counted_from = 0.0
         self.failures: list[str] = []
         """What no process may do: unhandled exceptions."""
 
@@ -106,8 +107,9 @@ class World:
             when, _, process, handle = heapq.heappop(self._queue)
             if handle._cancelled:
                 continue
-            if when > self.now:
-                self.now, self._steps = when, 0
+            self.now = max(when, self.now)
+            if when > self._counted_from + 0.1:
+                self._counted_from, self._steps = when, 0
             if process is None:
                 handle._run()
             else:

@@ -79,10 +79,10 @@ class Agent:
 
     def due(self) -> Instant:
         """When `apply` has something to do without any event."""
-        due = min(self.connection.due, self.lease.due, self._leave_by)
+        due = min(self.connection.due, self.lease.due, self._leave_by, self.holdings.kill_due)
         if self.connection.is_held:
-            due = min(due, self._ack_due)
-        return min(due, self.holdings.due)
+            due = min(due, self._ack_due, self.holdings.news_due)
+        return due
 
     # --- start and end --------------------------------------------------------------------------------
 

@@ -357,13 +357,17 @@ class Holdings:
         return found
 
     @property
-    def due(self) -> Instant:
+    def kill_due(self) -> Instant:
+        """When an exclusive attempt has to be dead at the latest."""
+        killed = (attempt.kill_at for attempt in self._exclusive.values() if attempt.pid)
+        return min((due for due in killed if due > 0), default=FOREVER)
+
+    @property
+    def news_due(self) -> Instant:
+        """When there is something to tell again, or for the first time; to be told on a stream."""
         due = self._fresh_due if self._fresh else FOREVER
         if self.unanswered:
             due = min(due, next(iter(self.unanswered.values())) + REPEAT_AFTER)
-        for attempt in self._exclusive.values():
-            if attempt.pid and attempt.kill_at > 0:
-                due = min(due, attempt.kill_at)
         return due
 
     def take_news(self) -> list[tuple[str, News]]:

@@ -1,0 +1,201 @@
+"""One simulated cluster from its first minute to its last: is every promise kept?
+
+Etcd, scheduler replicas, nodes and users; a plan of faults drawn from the seed; then peace, until everything
+has come to rest, and the checks.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from tenure_core.fence import Fence
+from tenure_core.states import TaskState
+from tenure_runtime.etcd.keys import Keys
+from tenure_scheduler.config import LeadershipConfig, SchedulerConfig, WorkersConfig
+from tests.simulation.effects import Effects
+from tests.simulation.etcd_cluster import Cluster
+from tests.simulation.network import Network
+from tests.simulation.nodes import Node
+from tests.simulation.record import Record
+from tests.simulation.schedulers import Scheduler
+from tests.simulation.users import Users
+from tests.simulation.world import Host, Process, World
+
+CPU_MILLI: Final = 4000
+REST: Final = 900.0
+"""Seconds of peace in which everything has to come to rest."""
+
+
+@dataclass
+class Outcome:
+    """What became of one run."""
+
+    seed: int
+    violations: list[str] = field(default_factory=list)
+    tasks: int = 0
+    executions: int = 0
+    lost_attempts: int = 0
+    fenced: int = 0
+    """Reports of attempts that were given away, refused by the scheduler."""
+    stale_effects: int = 0
+    """Effects of attempts that were given away, refused by the resource that they were meant for."""
+    faults: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    """Of virtual time."""
+    states: Counter[str] = field(default_factory=Counter)
+    failed_calls: int = 0
+    commits: int = 0
+
+
+class Fleet:
+    """One cluster. `plan` is called once with the fleet and arms the faults."""
+
+    def __init__(self, world: World, *, tasks: int) -> None:
+        self.world = world
+        random = world.random
+        self.network = Network(world, latency=random.choice((0.0003, 0.001, 0.005)))
+        self.etcd = Cluster(self.network, members=random.choice((1, 3, 3)))
+        self.record = Record(Keys("default"))
+        self.record.follow(self.etcd.store)
+        self.config = SchedulerConfig(
+            leadership=LeadershipConfig(ttl=random.choice((2.0, 3.0, 5.0))),
+            workers=WorkersConfig(
+                ttl=random.choice((3.0, 5.0, 10.0)), storm_pause=random.choice((5.0, 20.0, 60.0))
+            ),
+        )
+        self.ttl = self.config.workers.ttl
+        self.schedulers: list[Scheduler] = []
+        self._scheduler_hosts: dict[str, Host] = {}
+        for number in range(random.choice((1, 2, 2, 3))):
+            self.start_scheduler(f"s{number + 1}")
+        addresses = [scheduler.address for scheduler in self.schedulers]
+        self.effects = Effects()
+        self.nodes = [
+            Node(world, self.network, self.effects, self.record, f"w{number + 1}", addresses)
+            for number in range(random.choice((2, 3, 4, 5)))
+        ]
+        self.clones: list[Node] = []
+        self.faults: Counter[str] = Counter()
+        self.last_fault = 0.0
+        self.users = Users(world, self.network, addresses, self.record, tasks, random.choice((5.0, 20.0, 40.0)))
+
+    # --- parts ---------------------------------------------------------------------------------------------
+
+    def start_scheduler(self, name: str) -> None:
+        """Start a replica under this name, as its service manager would."""
+        if any(each.name == name and each.process.alive for each in self.schedulers):
+            return
+        host = self._scheduler_hosts.get(name)
+        if host is None:
+            host = self._scheduler_hosts[name] = Host(self.world, name)
+        process = Process(self.world, name, host)
+        self.schedulers = [each for each in self.schedulers if each.name != name]
+        self.schedulers.append(Scheduler(process, self.network, self.etcd, self.config))
+
+    @property
+    def leader(self) -> Scheduler | None:
+        """The replica that leads, or believes so."""
+        for scheduler in self.schedulers:
+            if scheduler.process.alive and scheduler.replica.reign is not None:
+                return scheduler
+        return None
+
+    def clone(self, node: Node) -> Node:
+        """A second machine with a copy of a node's disk, under the same name."""
+        host = Host(self.world, f"{node.name}-clone{len(self.clones)}")
+        host.disk = copy.deepcopy({name: node.host.disk.get(name) for name in ("identity", "journal")})
+        host.disk = {name: value for name, value in host.disk.items() if value is not None}
+        addresses = node.schedulers
+        clone = Node(self.world, self.network, self.effects, self.record, node.name, addresses, host)
+        self.clones.append(clone)
+        return clone
+
+    def hosts(self) -> list[Host]:
+        """Machines that the network connects."""
+        machines = [node.host for node in self.nodes]
+        return [*machines, *self._scheduler_hosts.values(), *(m.process.host for m in self.etcd.members)]
+
+    # --- a run ---------------------------------------------------------------------------------------------
+
+    def run(self, plan: Callable[[Fleet], float]) -> Outcome:
+        """Let the plan happen, then peace; returns what was seen."""
+        outcome = Outcome(self.world.seed if isinstance(self.world.seed, int) else 0)
+        quiet_at = plan(self)
+        self.world.run(lambda: self.world.now >= quiet_at, quiet_at + 1)
+        self.make_peace()
+        rested = self.world.run(self._rested, REST)
+        outcome.violations = self.check(rested)
+        outcome.tasks = len(self.users.told.submitted)
+        outcome.executions = len(self.effects.executions)
+        outcome.lost_attempts = self.record.lost
+        outcome.fenced = sum(node.fenced for node in (*self.nodes, *self.clones))
+        outcome.stale_effects = self.effects.refused
+        outcome.faults = self.faults
+        outcome.seconds = self.world.now
+        outcome.commits = self.record.commits
+        outcome.failed_calls = self.users.told.failed
+        for seen in self.record.tasks.values():
+            outcome.states[TaskState(seen.record.state).name] += 1
+        return outcome
+
+    def make_peace(self) -> None:
+        """Everything that is broken is repaired, whatever the plan forgot."""
+        self.network.heal()
+        self.etcd.late_writes = 0.0
+        self.etcd.store.no_space = False
+        for member in list(self.etcd.members):
+            member.watch_lag = 0.0
+            member.process.resume()
+            if not member.process.alive:
+                self.etcd.restart(member)
+        for scheduler in list(self.schedulers):
+            scheduler.process.resume()
+            if not scheduler.process.alive:
+                self.start_scheduler(scheduler.name)
+        for clone in self.clones:
+            clone.kill_node()
+        for node in self.nodes:
+            for process in node._processes():  # noqa: SLF001
+                process.resume()
+            if not node.powered:
+                node.power_on()
+
+    def _rested(self) -> bool:
+        return self.users.done and not self.record.open
+
+    # --- checks --------------------------------------------------------------------------------------------
+
+    def check(self, rested: bool) -> list[str]:
+        """Every violation that this run shows."""
+        told = self.users.told
+        found = [*self.record.violations, *self.users.violations, *self.world.failures]
+        if not rested:
+            found.append(f"it did not come to rest (users done: {self.users.done})")
+        found += self.record.finished(told.submitted.values(), told.cancelled)
+        for node in (*self.nodes, *self.clones):
+            found += node.violations
+        return found + self._executions()
+
+    def _executions(self) -> list[str]:
+        """I4, I8 and I10, by what really ran."""
+        found = []
+        fences = Counter(execution.fence for execution in self.effects.executions)
+        found += [f"I4: {fence} was executed {count} times" for fence, count in fences.items() if count > 1]
+        by_task: dict[str, list[int]] = {}
+        executions = self.effects.executions
+        for index, execution in enumerate(executions):
+            if execution.exclusive:
+                by_task.setdefault(Fence.parse(execution.fence).task, []).append(index)
+        for task, indexes in by_task.items():
+            runs = sorted((executions[index] for index in indexes), key=lambda run: run.began)
+            for before, after in zip(runs, runs[1:], strict=False):
+                if after.began < before.ended and not (before.excused or after.excused):
+                    found.append(
+                        f"I10: {after.fence} on {after.host} began at {after.began:.3f}, while {before.fence} on"
+                        f" {before.host} ran until {before.ended:.3f} ({task})"
+                    )
+        return found

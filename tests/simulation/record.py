@@ -1,0 +1,180 @@
+"""What was committed, in the order in which it was, and is it allowed?
+
+Reads etcd's own history as it grows: every version of every task's record. The checks are the invariants of
+the design that a store can show: I1, I3, I7, I9; `finished` adds those that need the end of a run (I2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tenure_core.fence import Fence
+from tenure_core.states import TASK_TRANSITIONS, TERMINAL, AttemptOutcome, TaskState
+from tenure_runtime.etcd.keys import Keys
+from tenure_state.v1.task_pb2 import TaskRecord
+from tests.simulation.etcd_model import Store
+
+_SUCCEEDED: Final = AttemptOutcome.SUCCEEDED
+
+
+@dataclass
+class _Seen:
+    """One task as of its last version."""
+
+    record: Any
+    revision: int
+    last_assigned: int = 0
+    """Revision at which the newest attempt was committed."""
+
+
+@dataclass
+class Record:
+    """The history of one cluster."""
+
+    keys: Keys
+    violations: list[str] = field(default_factory=list)
+    tasks: dict[str, _Seen] = field(default_factory=dict)
+    revision: int = 0
+    n: int = 0
+    lost: int = 0
+    """Attempts that were committed as lost."""
+    rewound: bool = False
+    """The store was restored from a backup: what was told before may be gone."""
+    commits: int = 0
+    open: dict[str, None] = field(default_factory=dict)
+    """Tasks that are neither finished nor held."""
+
+    def follow(self, store: Store) -> None:
+        """Look at every change from now on."""
+        store.on_change.append(self.changed)
+
+    def task(self, task_id: str) -> Any:
+        """The record as it is committed now; None: there is none."""
+        seen = self.tasks.get(task_id)
+        return seen.record if seen is not None else None
+
+    def excuse_or(self, violations: list[str], sentence: str) -> None:
+        if not self.rewound:
+            violations.append(sentence)
+
+    # --- every change --------------------------------------------------------------------------------------
+
+    def changed(self, revision: int, events: Iterable[Any]) -> None:
+        self.revision = revision
+        prefix = self.keys.tasks
+        for event in events:
+            key = event.kv.key
+            if key.startswith(prefix):
+                self._task(key[len(prefix) :].decode(), event, revision)
+            elif key == self.keys.commit:
+                self.commits += 1
+            elif key == self.keys.incarnation and event.kv.value:
+                self.n = int(event.kv.value.split()[0])
+
+    def _task(self, task_id: str, event: Any, revision: int) -> None:
+        if event.type:
+            self._removed(task_id)
+            return
+        record = TaskRecord.FromString(event.kv.value)
+        seen = self.tasks.get(task_id)
+        if seen is None:
+            self.tasks[task_id] = seen = _Seen(record, revision)
+        else:
+            self._compare(task_id, seen, record)
+        if record.attempt and (seen.record is record or record.attempt > seen.record.attempt):
+            seen.last_assigned = revision
+        seen.record, seen.revision = record, revision
+        if record.state in TERMINAL or record.state == TaskState.QUARANTINED:
+            self.open.pop(task_id, None)
+        else:
+            self.open[task_id] = None
+
+    def _removed(self, task_id: str) -> None:
+        self.open.pop(task_id, None)
+        seen = self.tasks.get(task_id)
+        if seen is not None and seen.record.state not in TERMINAL:
+            self.violations.append(f"I2: task {task_id} was removed in {TaskState(seen.record.state).name}")
+
+    def _compare(self, task_id: str, seen: _Seen, record: Any) -> None:
+        before, now = TaskState(seen.record.state), TaskState(record.state)
+        complain = self.violations.append
+        if before in TERMINAL and (now is not before or record.outcome != seen.record.outcome):
+            complain(f"I3: task {task_id} was {before.name} and became {now.name}")
+        if record.attempt < seen.record.attempt:
+            complain(f"I9: task {task_id} went back from attempt {seen.record.attempt} to {record.attempt}")
+        if before is not now and not _reachable(before, now):
+            complain(f"task {task_id} went from {before.name} to {now.name}")
+        successes = [attempt.number for attempt in record.attempts if attempt.outcome == _SUCCEEDED]
+        if len(successes) > 1 or (successes and now is not TaskState.SUCCEEDED):
+            complain(f"I1: task {task_id} is {now.name} with successful attempts {successes}")
+        known = {attempt.number: attempt for attempt in seen.record.attempts}
+        for attempt in record.attempts:
+            earlier = known.get(attempt.number)
+            if attempt.outcome == AttemptOutcome.LOST and (earlier is None or not earlier.outcome):
+                self.lost += 1
+            if earlier is not None and earlier.worker != attempt.worker:
+                complain(f"I9: attempt {attempt.number} of {task_id} changed its worker")
+
+    # --- what is said --------------------------------------------------------------------------------------
+
+    def superseded(self, fence: Fence) -> bool:
+        """Whether an attempt has been given away, or its task ended, as committed now."""
+        record = self.task(fence.task)
+        if record is None or fence.n != self.n:
+            return True
+        if record.attempt != fence.attempt or record.state in TERMINAL:
+            return True
+        newest = record.attempts[-1]
+        return bool(newest.outcome)
+
+    def accepted(self, fence: Fence) -> bool:
+        """Whether an attempt has an outcome, as committed now."""
+        record = self.task(fence.task)
+        if record is None:
+            return True
+        for attempt in record.attempts:
+            if attempt.number == fence.attempt:
+                return bool(attempt.outcome)
+        return record.attempt >= fence.attempt
+
+    def assigned(self, fence: Fence, worker: str) -> bool:
+        """Whether this very attempt was committed, to this worker."""
+        record = self.task(fence.task)
+        if record is None or fence.n != self.n:
+            return False
+        return any(each.number == fence.attempt and each.worker == worker for each in record.attempts) or bool(
+            record.dropped_attempts and record.attempt > fence.attempt
+        )
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    def finished(self, submitted: Iterable[str], cancelled: dict[str, int]) -> list[str]:
+        """What is wrong when all faults are over and the cluster came to rest."""
+        found = []
+        for task_id in submitted:
+            record = self.task(task_id)
+            if record is None:
+                if not self.rewound:
+                    found.append(f"I2: task {task_id} was acknowledged and is lost")
+            elif record.state not in TERMINAL and record.state != TaskState.QUARANTINED:
+                found.append(f"I2: task {task_id} is still {TaskState(record.state).name}: {record.reason}")
+        for task_id, revision in cancelled.items():
+            seen = self.tasks.get(task_id)
+            if seen is not None and seen.last_assigned > revision and not self.rewound:
+                found.append(f"I7: task {task_id} got an attempt after its cancellation was acknowledged")
+        return found
+
+
+def _reachable(before: TaskState, after: TaskState) -> bool:
+    """One commit may hold several changes of one task."""
+    seen, todo = {before}, [before]
+    while todo:
+        for state in TASK_TRANSITIONS[todo.pop()]:
+            if state is after:
+                return True
+            if state not in seen and state not in TERMINAL:
+                seen.add(state)
+                todo.append(state)
+    return False
