@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tenure_core.fence import Fence
 
 if TYPE_CHECKING:
+    from tests.simulation.etcd_cluster import Cluster
     from tests.simulation.warden_model import Execution
 
 
@@ -20,11 +21,22 @@ if TYPE_CHECKING:
 class Effects:
     """The fenced resource, and everything that ever ran."""
 
+    etcd: Cluster
+    violations: list[str] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     highest: dict[str, tuple[int, int]] = field(default_factory=dict)
     accepted: dict[str, list[str]] = field(default_factory=dict)
     """Fences whose effect was taken, by task, in the order in which it was."""
     refused: int = 0
+    leases_end_early: bool = False
+    """Leases were ended before their time: nothing could have told their holders."""
+
+    def began(self, execution: Execution, lease: int) -> None:
+        """A process starts, by the authority of this lease."""
+        self.executions.append(execution)
+        self.opened(execution.fence)
+        if lease not in self.etcd.store.leases and not self.leases_end_early:
+            self.violations.append(f"I4: {execution.fence} was executed after its worker's lease had ended")
 
     def opened(self, fence: str) -> bool:
         """An attempt says who it is before it does anything."""

@@ -194,13 +194,8 @@ class Cluster:
                 self.store.revoke(lease.id)
         self.world.later(self.world.random.uniform(0.2, 0.6), self._tick)
 
-    def stand_still(self, seconds: float) -> None:
-        """All members stop at once and go on: the leases' time goes on meanwhile."""
-        for member in self.members:
-            member.process.pause()
-        self.world.later(seconds, self._go_on)
-
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """All members were stopped and go on: the leases' time went on meanwhile."""
         for member in self.members:
             member.process.resume()
         now = self.world.now

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeAlias
 
 from tests.simulation.fleet import Fleet
@@ -23,7 +24,14 @@ def _node(fleet: Fleet) -> Node:
 
 
 def _after(fleet: Fleet, low: float, high: float, repair: Callable[[], object]) -> None:
-    fleet.world.later(fleet.world.random.uniform(low, high), repair)
+    """Repair something after a while; peace comes when everything is repaired."""
+    fleet.broken += 1
+
+    def mend() -> None:
+        fleet.broken -= 1
+        repair()
+
+    fleet.world.later(fleet.world.random.uniform(low, high), mend)
 
 
 # --- nodes ------------------------------------------------------------------------------------------------
@@ -151,8 +159,7 @@ def kill_schedulers(fleet: Fleet) -> None:
     """All schedulers at once."""
     for scheduler in list(fleet.schedulers):
         scheduler.process.kill()
-        name = scheduler.name
-        _after(fleet, 0.5, 3 * fleet.ttl, lambda name=name: fleet.start_scheduler(name))
+        _after(fleet, 0.5, 3 * fleet.ttl, partial(fleet.start_scheduler, scheduler.name))
 
 
 def pause_leader(fleet: Fleet) -> None:
@@ -188,7 +195,7 @@ def kill_etcd(fleet: Fleet) -> None:
     for member in list(fleet.etcd.members):
         if member.process.alive:
             member.process.kill()
-            _after(fleet, 0.5, 2 * fleet.ttl, lambda member=member: fleet.etcd.restart(member))
+            _after(fleet, 0.5, 2 * fleet.ttl, partial(fleet.etcd.restart, member))
 
 
 def pause_member(fleet: Fleet) -> None:
@@ -200,7 +207,9 @@ def pause_member(fleet: Fleet) -> None:
 
 def pause_etcd(fleet: Fleet) -> None:
     """All members stop at once and go on: every lease may be gone."""
-    fleet.etcd.stand_still(fleet.world.random.uniform(0.5, 2.0 * fleet.ttl))
+    for member in fleet.etcd.members:
+        member.process.pause()
+    _after(fleet, 0.5, 2.0 * fleet.ttl, fleet.etcd.go_on)
 
 
 def late_writes(fleet: Fleet) -> None:
@@ -240,6 +249,7 @@ def lose_lease(fleet: Fleet) -> None:
         for execution in fleet.effects.executions:
             if execution.ended == float("inf"):
                 execution.excused = "a lease ended before its time"
+        fleet.effects.leases_end_early = True
         fleet.etcd.store.revoke(lease)
 
 
@@ -337,18 +347,25 @@ KINDS: Final[dict[str, tuple[int, Fault]]] = {
 """How often each is drawn, and what it does."""
 
 
-def plan(fleet: Fleet) -> float:
-    """Draw faults from the seed; returns when all of them are over."""
+def plan(fleet: Fleet) -> None:
+    """Draw faults from the seed."""
     random = fleet.world.random
     count = random.choice((0, 2, 4, 8, 12))
     span = random.choice((10.0, 30.0, 60.0))
     names = list(KINDS)
     weights = [KINDS[name][0] for name in names]
     for name in random.choices(names, weights, k=count):
-        fleet.world.later(random.uniform(0.5, span), _carry_out, fleet, name)
-    return span + 3.5 * fleet.ttl
+        _after(fleet, 0.5, span, partial(_carry_out, fleet, name))
 
 
 def _carry_out(fleet: Fleet, name: str) -> None:
     fleet.faults[name] += 1
     KINDS[name][1](fleet)
+
+
+def plan_for(fleet: Fleet, kinds: tuple[str, ...]) -> None:
+    """Draw faults, most of them of these kinds: what brings the absence of one guard to light."""
+    random = fleet.world.random
+    for _ in range(random.choice((4, 8, 16))):
+        name = random.choice(kinds) if random.random() < 0.85 else random.choice(list(KINDS))
+        _after(fleet, 0.5, random.choice((10.0, 30.0)), partial(_carry_out, fleet, name))

@@ -10,6 +10,7 @@ import copy
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from tenure_core.fence import Fence
@@ -26,6 +27,7 @@ from tests.simulation.users import Users
 from tests.simulation.world import Host, Process, World
 
 CPU_MILLI: Final = 4000
+LONGEST_WAR: Final = 300.0
 REST: Final = 900.0
 """Seconds of peace in which everything has to come to rest."""
 
@@ -73,15 +75,18 @@ class Fleet:
         for number in range(random.choice((1, 2, 2, 3))):
             self.start_scheduler(f"s{number + 1}")
         addresses = [scheduler.address for scheduler in self.schedulers]
-        self.effects = Effects()
+        self.effects = Effects(self.etcd)
         self.nodes = [
             Node(world, self.network, self.effects, self.record, f"w{number + 1}", addresses)
             for number in range(random.choice((2, 3, 4, 5)))
         ]
         self.clones: list[Node] = []
         self.faults: Counter[str] = Counter()
-        self.last_fault = 0.0
-        self.users = Users(world, self.network, addresses, self.record, tasks, random.choice((5.0, 20.0, 40.0)))
+        self.broken = 0
+        """Faults that are still to come, and what is not yet repaired."""
+        self.users = Users(
+            world, self.network, addresses, self.record, tasks, random.choice((5.0, 20.0, 40.0))
+        )
 
     # --- parts ---------------------------------------------------------------------------------------------
 
@@ -121,11 +126,11 @@ class Fleet:
 
     # --- a run ---------------------------------------------------------------------------------------------
 
-    def run(self, plan: Callable[[Fleet], float]) -> Outcome:
+    def run(self, plan: Callable[[Fleet], None]) -> Outcome:
         """Let the plan happen, then peace; returns what was seen."""
         outcome = Outcome(self.world.seed if isinstance(self.world.seed, int) else 0)
-        quiet_at = plan(self)
-        self.world.run(lambda: self.world.now >= quiet_at, quiet_at + 1)
+        plan(self)
+        self.world.run(lambda: not self.broken, LONGEST_WAR)
         self.make_peace()
         rested = self.world.run(self._rested, REST)
         outcome.violations = self.check(rested)
@@ -159,7 +164,7 @@ class Fleet:
         for clone in self.clones:
             clone.kill_node()
         for node in self.nodes:
-            for process in node._processes():  # noqa: SLF001
+            for process in node._processes():
                 process.resume()
             if not node.powered:
                 node.power_on()
@@ -178,7 +183,7 @@ class Fleet:
         found += self.record.finished(told.submitted.values(), told.cancelled)
         for node in (*self.nodes, *self.clones):
             found += node.violations
-        return found + self._executions()
+        return found + self.effects.violations + self._executions()
 
     def _executions(self) -> list[str]:
         """I4, I8 and I10, by what really ran."""
@@ -192,10 +197,10 @@ class Fleet:
                 by_task.setdefault(Fence.parse(execution.fence).task, []).append(index)
         for task, indexes in by_task.items():
             runs = sorted((executions[index] for index in indexes), key=lambda run: run.began)
-            for before, after in zip(runs, runs[1:], strict=False):
+            for before, after in pairwise(runs):
                 if after.began < before.ended and not (before.excused or after.excused):
                     found.append(
-                        f"I10: {after.fence} on {after.host} began at {after.began:.3f}, while {before.fence} on"
-                        f" {before.host} ran until {before.ended:.3f} ({task})"
+                        f"I10: {after.fence} began at {after.began:.3f} on {after.host}, while"
+                        f" {before.fence} ran on {before.host} until {before.ended:.3f} ({task})"
                     )
         return found

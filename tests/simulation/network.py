@@ -26,8 +26,9 @@ REFUSED: Final = "failed to connect to all addresses; last error: connection ref
 RESET: Final = "recvmsg: Connection reset by peer"
 HUNG_UP: Final = "keepalive watchdog timeout"
 _NO_METADATA: Final = grpc.aio.Metadata()
-KEEPALIVE: Final = (8.0, 16.0)
-"""After how many seconds without any way through a side gives a stream up."""
+CLIENT_PINGS: Final = (6.0, 3.0)
+SERVER_PINGS: Final = (10.0, 5.0)
+"""Every how many seconds a side of a stream asks whether the other is there, and how long it waits then."""
 
 
 def rpc_error(code: grpc.StatusCode, details: str, trailers: Any = ()) -> grpc.aio.AioRpcError:
@@ -194,6 +195,19 @@ class Link:
         if process.resets:
             self.ends[process].send_reset()
 
+    def keep_alive(self) -> None:
+        """Both sides of a stream look after each other from now on, as gRPC does."""
+        self.ends[self.client].ping(*CLIENT_PINGS)
+        self.ends[self.server].ping(*SERVER_PINGS)
+
+    def reaches(self) -> bool:
+        """Whether a ping would be answered now."""
+        here, there = self.client, self.server
+        if not (here.alive and there.alive) or here.paused or there.paused:
+            return False
+        weather = self.network.weather
+        return not (weather(here.host, there.host).cut or weather(there.host, here.host).cut)
+
     def flush(self) -> None:
         for end in self.ends.values():
             end.flush()
@@ -216,7 +230,6 @@ class End:
         self.broken = False
         self._held: deque[tuple[str, Any]] = deque()
         self._last = 0.0
-        self._watching = False
 
     def send(self, kind: str, payload: Any = None) -> None:
         """Send something; it arrives in order, or never."""
@@ -239,25 +252,29 @@ class End:
         while self._held:
             delay = network.delay(self.mine.host, self.peer.host)
             if delay is None:
-                self._watch()
                 return
             kind, payload = self._held.popleft()
             self._last = at = max(world.now + delay, self._last + 1e-7)
             world.later(at - world.now, self._arrive, kind, payload)
 
-    def _watch(self) -> None:
-        """Nothing gets through: give the stream up after a while, as keepalives would."""
-        if not self._watching:
-            self._watching = True
-            world = self.link.network.world
-            world.later(world.random.uniform(*KEEPALIVE), self._give_up)
+    def ping(self, interval: float, patience: float, missed: bool = False) -> None:
+        """Ask, and ask once more before the stream is given up."""
+        world = self.link.network.world
+        wait = patience if missed else interval * world.random.uniform(0.9, 1.1)
+        world.later(wait, self._pinged, interval, patience, missed)
 
-    def _give_up(self) -> None:
-        self._watching = False
-        if self._held and not self.broken:
+    def _pinged(self, interval: float, patience: float, missed: bool) -> None:
+        link = self.link
+        if self.broken or link not in link.network._links or not self.mine.alive:
+            return
+        if link.reaches() or self.mine.paused:
+            self.ping(interval, patience)
+        elif not missed:
+            self.ping(interval, patience, missed=True)
+        else:
             self.broken = True
             self._held.clear()
-            self.mine.soon(self.link.ends[self.peer].receive, "reset", HUNG_UP)
+            self.mine.soon(link.ends[self.peer].receive, "reset", HUNG_UP)
 
     def _arrive(self, kind: str, payload: Any) -> None:
         if not self.peer.alive:
@@ -379,6 +396,7 @@ class StreamCall:
         its.receive = self._answered
         self._mine.receive = server.stream(method, its, metadata)
         self._mine.send("open")
+        link.keep_alive()
 
     def _answered(self, kind: str, payload: Any) -> None:
         if kind == "message":

@@ -109,6 +109,12 @@ class SimulatedShell(Shell):
             self.node.heard(event)
         super().post(event)
 
+    def order(self, command: c.OrderProcess) -> None:
+        """Also note by which lease; the check of invariant I4 wants to know."""
+        session = self._agent.lease._session
+        command.order["lease"] = session.lease_id if session is not None else 0
+        self._order_process(command)
+
     def kill(self, command: c.KillProcess) -> None:
         self.warden.kill(command.pid)
 
@@ -191,6 +197,7 @@ class Node:
             lambda reason, _: self._failed(process, reason),
         )
         shell.warden, shell.node = warden, self
+        shell._hands[c.OrderProcess] = shell.order
         shell._hands[c.KillProcess] = shell.kill
         telemetry = Telemetry()
         shell.traces = Traces(telemetry, self.name)
@@ -251,12 +258,17 @@ class Node:
             self.warden.power_off()
 
     def power_on(self) -> None:
+        """The machine boots, unless it runs already."""
+        if self.powered:
+            return
         self.powered = True
         self.host.reboot()
         self.start()
 
     def kill_node(self) -> None:
         """Everything on the machine is killed at once; its kernel resets the connections."""
+        if not self.powered:
+            return
         self.powered = False
         for process in self._processes():
             process.kill()
@@ -264,7 +276,9 @@ class Node:
             self.warden.power_off()
 
     def start_again(self) -> None:
-        """The node's service comes back on the same boot."""
+        """The node's service comes back on the same boot, unless the machine was rebooted meanwhile."""
+        if self.powered:
+            return
         self.powered = True
         self.start()
 

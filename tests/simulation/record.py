@@ -13,7 +13,10 @@ from typing import Any, Final
 from tenure_core.fence import Fence
 from tenure_core.states import TASK_TRANSITIONS, TERMINAL, AttemptOutcome, TaskState
 from tenure_runtime.etcd.keys import Keys
+from tenure_runtime.etcd.position import Position
+from tenure_state.v1.cluster_pb2 import Leader
 from tenure_state.v1.task_pb2 import TaskRecord
+from tenure_state.v1.worker_pb2 import Ownership, WorkerLive
 from tests.simulation.etcd_model import Store
 
 _SUCCEEDED: Final = AttemptOutcome.SUCCEEDED
@@ -43,6 +46,10 @@ class Record:
     rewound: bool = False
     """The store was restored from a backup: what was told before may be gone."""
     commits: int = 0
+    _lives: dict[bytes, int] = field(default_factory=dict)
+    _leader: str = ""
+    _epoch: int = 0
+    _elected: bool = False
     open: dict[str, None] = field(default_factory=dict)
     """Tasks that are neither finished nor held."""
 
@@ -63,15 +70,39 @@ class Record:
 
     def changed(self, revision: int, events: Iterable[Any]) -> None:
         self.revision = revision
-        prefix = self.keys.tasks
+        keys = self.keys
         for event in events:
-            key = event.kv.key
-            if key.startswith(prefix):
-                self._task(key[len(prefix) :].decode(), event, revision)
-            elif key == self.keys.commit:
-                self.commits += 1
-            elif key == self.keys.incarnation and event.kv.value:
-                self.n = int(event.kv.value.split()[0])
+            key, value = event.kv.key, event.kv.value
+            if key.startswith(keys.tasks):
+                self._task(key[len(keys.tasks) :].decode(), event, revision)
+            elif key.startswith(keys.owns) and value:
+                self._owned(Ownership.FromString(value), key)
+            elif key.startswith(keys.workers) and key.endswith(b"/live"):
+                self._lives[key] = WorkerLive.FromString(value).session if value else 0
+            elif key == keys.leader:
+                self._leader = Leader.FromString(value).replica if value else ""
+                self._elected = bool(value)
+            elif key == keys.commit:
+                self._committed(Position.decode(value))
+            elif key == keys.incarnation and value:
+                self.n = int(value.split()[0])
+
+    def _committed(self, position: Position) -> None:
+        """Every batch is one of the leadership whose key stands in etcd at that moment."""
+        self.commits += 1
+        if self._elected and position.sequence == 0:
+            self._epoch = position.epoch
+        self._elected = False
+        if position.epoch and (not self._leader or position.epoch != self._epoch):
+            self.violations.append(
+                f"a batch of epoch {position.epoch} was committed while"
+                f" {self._leader or 'nobody'} led epoch {self._epoch}"
+            )
+
+    def _owned(self, own: Any, key: bytes) -> None:
+        """Nothing is assigned to a session that has ended."""
+        if self._lives.get(self.keys.worker_live(own.worker)) != own.session:
+            self.violations.append(f"{key.decode()} was given to session {own.session}, which has ended")
 
     def _task(self, task_id: str, event: Any, revision: int) -> None:
         if event.type:
@@ -124,10 +155,8 @@ class Record:
         record = self.task(fence.task)
         if record is None or fence.n != self.n:
             return True
-        if record.attempt != fence.attempt or record.state in TERMINAL:
-            return True
-        newest = record.attempts[-1]
-        return bool(newest.outcome)
+        given_away = record.attempt != fence.attempt or record.state in TERMINAL
+        return bool(given_away or record.attempts[-1].outcome)
 
     def accepted(self, fence: Fence) -> bool:
         """Whether an attempt has an outcome, as committed now."""
@@ -144,9 +173,9 @@ class Record:
         record = self.task(fence.task)
         if record is None or fence.n != self.n:
             return False
-        return any(each.number == fence.attempt and each.worker == worker for each in record.attempts) or bool(
-            record.dropped_attempts and record.attempt > fence.attempt
-        )
+        return any(
+            each.number == fence.attempt and each.worker == worker for each in record.attempts
+        ) or bool(record.dropped_attempts and record.attempt > fence.attempt)
 
     # --- the end -------------------------------------------------------------------------------------------
 

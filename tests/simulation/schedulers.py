@@ -163,7 +163,7 @@ class Server:
     async def _many(self, method: str, queue: asyncio.Queue[Any], end: End, metadata: Any) -> None:
         call = call_of(method, None, metadata)
         handler = self._handler(method)
-        request = getattr(handler, "request_type", REQUESTS.get(method))
+        request: Any = getattr(handler, "request_type", REQUESTS.get(method))
 
         async def requests() -> AsyncIterator[Any]:
             while (data := await queue.get()) is not None:

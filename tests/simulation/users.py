@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from tests.simulation.record import Record
 
 SERVICE: Final = "/tenure.v1.TaskService/"
-GIVE_UP: Final = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
+GIVE_UP: Final = frozenset(
+    {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
+)
 _HELD: Final = TaskState.QUARANTINED
 
 

@@ -70,14 +70,14 @@ class Warden:
         self._events: list[dict[str, Any]] = []
         self._flushing = False
         self._pid = 1000
-        journal: list[str] = self.host.disk.setdefault("journal", [])
-        self.ledger = self._recover(journal)
+        self.ledger = self._recover(self.host.disk.get("journal", Ledger()))
         process.on_death.append(self._died)
 
     # --- life ----------------------------------------------------------------------------------------------
 
-    def _recover(self, journal: list[Any]) -> Ledger:
-        ledger = fold(journal)
+    def _recover(self, journal: Ledger) -> Ledger:
+        """What the disk holds is what the journal's records say, and no more."""
+        ledger = fold(json.loads(record) for record in journal.records())
         same_boot = ledger.boot_id == self.host.boot_id
         for run in list(self.host.disk.get("orphans", ())):
             self._end_execution(run)
@@ -96,11 +96,8 @@ class Warden:
                 )
                 ledger.ended(fence, to_json(record))
         ledger.instance, ledger.boot_id = self.instance, self.host.boot_id
-        self._save(ledger)
+        self.host.disk["journal"] = ledger
         return ledger
-
-    def _save(self, ledger: Ledger) -> None:
-        self.host.disk["journal"] = [json.loads(record) for record in ledger.records()]
 
     def _died(self) -> None:
         """Its tasks are orphans now: the agent kills them, or the next warden."""
@@ -161,13 +158,11 @@ class Warden:
                 case "accept":
                     for fence in message["fences"]:
                         self.ledger.accept(fence)
-                    self._save(self.ledger)
                 case "forget":
                     for fence in message["fences"]:
                         if fence not in self.runs:
                             self.ledger.forget(fence)
                             self.forgotten(fence)
-                    self._save(self.ledger)
                 case "acked":
                     self.acked(message["positions"])
 
@@ -234,11 +229,9 @@ class Warden:
         self._pid += 1
         exclusive = order.get("exclusive")
         execution = Execution(fence, self.host.name, exclusive is not None, self.world.now)
-        self._effects.executions.append(execution)
-        self._effects.opened(fence)
+        self._effects.began(execution, order["lease"])
         run = self.runs[fence] = Run(execution, order, self._pid, self.host.utc_ns())
         self.ledger.started(fence, run.pid, run.pid, run.at)
-        self._save(self.ledger)
         self.tell({"is": "started", "fence": fence, "pid": run.pid, "ticks": run.pid, "at": run.at})
         seconds, code = float(order["argv"][1]), int(order["argv"][2])
         self.wrote(run)
@@ -286,7 +279,6 @@ class Warden:
         if run.stop_note is not None:
             record["stop"] = run.stop_note
         self.ledger.ended(fence, to_json(record))
-        self._save(self.ledger)
         self.tell({"is": "exited", "record": record})
 
     def finals(self, run: Run) -> dict[str, Any]:

@@ -18,11 +18,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from tenure_runtime import watchdog
+
 START_UTC: Final = 1_800_000_000
 """Wall clock at the beginning of every run, in Unix seconds."""
 MOST_STEPS: Final = 50_000
 """Turns of loops within a tenth of a virtual second before a run is given up as going round in circles."""
 _TICK: Final = 1e-9
+_WATCH_TICK: Final = 0.4
+"""How often processes look whether their loops turn: a quarter as often as real ones, it is most of what
+idle ones do."""
 
 
 class Circling(AssertionError):
@@ -146,6 +151,7 @@ def _patched(world: World) -> Iterator[None]:
         host = world.clock_host
         return host.utc_ns() if host is not None else int((START_UTC + world.now) * 1e9)
 
+    tick = watchdog.TICK
     random.seed(f"processes {world.seed}")
     bytes_source = random.Random(f"urandom {world.seed}")
     try:
@@ -155,11 +161,13 @@ def _patched(world: World) -> Iterator[None]:
         time.monotonic = boot
         time.perf_counter = boot
         os.urandom = bytes_source.randbytes
+        vars(watchdog)["TICK"] = _WATCH_TICK
         yield
     finally:
         for name, function in saved.items():
             setattr(time, name, function)
         os.urandom = urandom
+        vars(watchdog)["TICK"] = tick
 
 
 class Process:

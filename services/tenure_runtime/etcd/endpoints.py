@@ -67,6 +67,8 @@ class Stream:
         self.call.cancel()
         if self._reading is not None:
             await asyncio.wait((self._reading,), timeout=_CLOSE_TIMEOUT)
+            if self._reading.done() and not self._reading.cancelled():
+                self._reading.exception()  # Looked at, so that nobody is told of an end that we wanted.
             self._reading = None
 
 

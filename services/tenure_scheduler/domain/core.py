@@ -214,7 +214,8 @@ class Core:
         task.dirty = False
         dirty.tasks.append(task)
         worker = task.worker
-        if worker is not None and worker.live_revision:
+        # An attempt of an ended session may still wait for its end to be certain: the new one does not hold it.
+        if worker is not None and worker.live_revision and task.attempts[-1].session == worker.session:
             token = own_token(task.attempt, worker.session)
             if task.own == token:
                 return 1

@@ -1,0 +1,219 @@
+"""Is every guard of the protocol needed, and would its absence be noticed?
+
+Each mutation takes one guard away, by replacing the function that holds it while a seed runs. The simulation
+has to find a violation; a guard whose removal nothing notices is either useless or untested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from unittest.mock import patch
+
+from tenure_core.states import OnDisconnect
+from tenure_runtime.etcd import commit, commit_request, election
+from tenure_runtime.etcd.errors import EtcdLeaseNotFound, EtcdRefused, EtcdUnavailable, EtcdUnknownOutcome
+from tenure_runtime.etcd.leadership import Leadership
+from tenure_runtime.etcd.leases import WorkerLeases
+from tenure_runtime.etcd.ops import created_at, modified_at, value_is
+from tenure_scheduler.domain import commands as c
+from tenure_scheduler.domain import losses, reports, sessions
+from tenure_scheduler.shell import Shell
+from tenure_worker_agent.domain import lease as agent_lease
+from tenure_worker_agent.domain import starting
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One guard, and how to run without it."""
+
+    name: str
+    guards: str
+    """What it is there for, and what goes wrong without it."""
+    apply: Callable[[], Any]
+    faults: tuple[str, ...] = ()
+    """The kinds of faults that bring its absence to light; drawn more often than others."""
+
+
+# --- commits ----------------------------------------------------------------------------------------------
+
+
+def _compares_without(left_out: str) -> Any:
+    def compares(keys: Any, term: Any, batch: Any, sessions: Any) -> list[Any]:
+        found = {
+            "chain": [value_is(keys.commit, term.commit)],
+            "leader": [modified_at(keys.leader, term.leader_revision)],
+            "incarnation": [value_is(keys.incarnation, term.incarnation)],
+            "live": [created_at(session.live_key, session.live_revision) for session in sessions],
+        }
+        required = [modified_at(key, revision) for key, revision in batch.required.items()]
+        return [each for name, some in found.items() if name != left_out for each in some] + required
+
+    return patch.object(commit_request, "_compares", compares)
+
+
+async def _settle_assuming(self: Any, request: bytes, own: bytes, batch: Any, sessions: Any) -> Any:
+    """Without an answer the batch counts as committed."""
+    while (left := self._holder.remaining()) > 0:
+        try:
+            response = await self._client.txn_bytes(request, timeout=min(self._attempt_timeout, left))
+            return self._judge(response, own, batch, sessions)
+        except EtcdUnknownOutcome:
+            return self._term.leader_revision
+        except EtcdUnavailable:
+            continue
+        except EtcdLeaseNotFound:
+            return commit._Gone(await self._dead(sessions))  # noqa: SLF001
+        except EtcdRefused as error:
+            return commit.Refused(error)
+    return commit.Deposed("the leadership's term is over")
+
+
+def _always(self: Any) -> float:
+    return 0.0 if self.lost.is_set() else 5.0
+
+
+def _release_at_once(self: Any) -> None:
+    while self._queue:
+        self._leave(self._queue.popleft().command)
+
+
+# --- sessions ---------------------------------------------------------------------------------------------
+
+
+async def _only_renew(self: Any, lease: int, live_key: bytes, create_revision: int, *, timeout: float) -> Any:
+    ttl = await self._client.lease_keepalive(lease, timeout=timeout)
+    return ttl or None
+
+
+def _acked_from_receipt(original: Any) -> Any:
+    def acked(self: Any, event: Any) -> Any:
+        late = type(event)(event.ticket, self._turn.now.boot, event.ttl, event.exclusive, event.leader)
+        return original(self, late)
+
+    return acked
+
+
+def _no_proof_wait(world: Any, worker: Any) -> None:
+    for task in list(worker.attempts.values()):
+        if task.profile.on_disconnect is OnDisconnect.STOP and task.id not in world.exclusive:
+            world.exclusive[task.id] = world.now.boot
+
+
+def _take_any_result(original: Any) -> Any:
+    def take(world: Any, worker: Any, report: Any) -> None:
+        task = world.tasks.get(report.fence.task)
+        if task is not None and report.kind is reports.RESULT and task.attempts and not task.finished_ns:
+            attempt = task.attempts[-1]
+            reports._take_result(world, worker, task, attempt, report)  # noqa: SLF001
+        else:
+            original(world, worker, report)
+
+    return take
+
+
+def _hello_with_any_counter(original: Any) -> Any:
+    def on_hello(world: Any, event: Any) -> None:
+        worker = world.workers.get(event.hello.worker)
+        if worker is not None:
+            worker.connect = min(worker.connect, event.hello.connect - 1)
+            if worker.joining is not None:
+                joined = worker.joining.hello
+                joined.connect = min(joined.connect, event.hello.connect - 1)
+        original(world, event)
+
+    return on_hello
+
+
+def _keep_anything(original: Any) -> Any:
+    def discard(self: Any) -> None:
+        """Starts of an ended stream stay."""
+
+    return discard
+
+
+@contextmanager
+def _together(*patches: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        for each in patches:
+            stack.enter_context(each)
+        yield
+
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    Mutation(
+        "leader compare",
+        "a batch of a leader whose key is gone is refused",
+        lambda: _compares_without("leader"),
+        ("late writes", "lose lease", "pause leader"),
+    ),
+    Mutation(
+        "chained commit value",
+        "a batch that was sent twice, or overtaken by another leader's, is refused",
+        lambda: _compares_without("chain"),
+        ("late writes", "pause leader"),
+    ),
+    Mutation(
+        "live compare",
+        "nothing is assigned to a session that has ended",
+        lambda: _compares_without("live"),
+        ("pause agent", "power off", "late writes", "lose lease"),
+    ),
+    Mutation(
+        "resend until definite",
+        "a batch without an answer counts neither as committed nor as lost",
+        lambda: patch.object(commit.CommitChain, "_settle", _settle_assuming),
+        ("kill etcd member", "late writes", "partition scheduler-etcd"),
+    ),
+    Mutation(
+        "commit before tell",
+        "nothing is said that a crash could make untrue",
+        lambda: patch.object(Shell, "_release", _release_at_once),
+        ("kill leader", "late writes", "pause etcd"),
+    ),
+    Mutation(
+        "later commit for STOP and FENCED",
+        "a leader that was deposed without knowing it tells nobody to stop",
+        lambda: patch.object(c.SendCommands, "needs_proof", False),
+        ("pause leader", "partition scheduler-etcd", "pause agent", "power off"),
+    ),
+    Mutation(
+        "attempt compare",
+        "the result of an attempt that was given away is refused",
+        lambda: patch.object(reports, "take_report", _take_any_result(reports.take_report)),
+        ("pause agent", "partition agent-scheduler"),
+    ),
+    Mutation(
+        "read after renew",
+        "a renewed lease does not prove that the session holds",
+        lambda: patch.object(WorkerLeases, "verify_alive", _only_renew),
+        ("kill agent", "kill leader", "stall agent", "lose lease", "slow links"),
+    ),
+    Mutation(
+        "proof wait of exclusive tasks",
+        "a stop task goes on elsewhere only when its warden has killed it for certain",
+        lambda: patch.object(losses, "arm_exclusive", _no_proof_wait),
+        ("kill agent", "pause agent", "partition agent-scheduler", "power off"),
+    ),
+    Mutation(
+        "deadline from the send",
+        "a worker stops before its lease can have ended",
+        lambda: patch.object(agent_lease.Lease, "acked", _acked_from_receipt(agent_lease.Lease.acked)),
+        ("slow links", "stall agent", "partition agent-scheduler", "late writes"),
+    ),
+    Mutation(
+        "connect counter",
+        "a copy of a worker, or an old hello that comes late, takes no session over",
+        lambda: patch.object(sessions, "on_hello", _hello_with_any_counter(sessions.on_hello)),
+        ("duplicate agent", "roll back state directory"),
+    ),
+    Mutation(
+        "starts end with their stream",
+        "a Start that waited for a beat is void once its stream has ended",
+        lambda: patch.object(starting.Starting, "discard", _keep_anything(None)),
+        ("kill leader", "partition agent-scheduler", "slow links"),
+    ),
+)
+_UNUSED: Final = (election, Leadership, _always, _together)
