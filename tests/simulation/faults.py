@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
 
+from tenure_scheduler.domain import events as e
 from tests.simulation.fleet import Fleet
 from tests.simulation.nodes import Node
 from tests.simulation.world import Host
@@ -133,6 +134,14 @@ def excuse(node: Node, reason: str) -> None:
     for execution in node.effects.executions:
         if execution.host == node.host.name and execution.ended == float("inf"):
             execution.excused = reason
+
+
+def drain_worker(fleet: Fleet) -> None:
+    """An operator empties a worker, and thinks better of it later."""
+    node = _node(fleet)
+    seconds = fleet.world.random.choice((0.5, 2.0, 6.0))
+    fleet.operate(lambda ticket: e.DrainRequested(ticket, [node.name], seconds, "maintenance"))
+    _after(fleet, 0.3, 10.0, lambda: fleet.operate(lambda ticket: e.DrainCancelled(ticket, [node.name])))
 
 
 # --- schedulers -------------------------------------------------------------------------------------------
@@ -294,6 +303,26 @@ def partition(fleet: Fleet, kind: str) -> None:
     _after(fleet, 0.3, 3 * fleet.ttl, fleet.network.heal)
 
 
+def part_from_leader(fleet: Fleet) -> None:
+    """One agent and the leader do not reach each other for long; the other replicas reach both."""
+    leader = fleet.leader
+    if leader is not None:
+        here, there = _node(fleet).host, leader.process.host
+        fleet.network.cut(here, there)
+        fleet.network.cut(there, here)
+        _after(fleet, 15.0, 45.0, fleet.network.heal)
+
+
+def slow_agents(fleet: Fleet) -> None:
+    """Every way between agents and schedulers is slow."""
+    slow = fleet.world.random.choice((0.1, 0.3, 0.6))
+    for node in fleet.nodes:
+        for scheduler in fleet.schedulers:
+            fleet.network.weather(node.host, scheduler.process.host).slow = slow
+            fleet.network.weather(scheduler.process.host, node.host).slow = slow
+    _after(fleet, 5.0, 30.0, fleet.network.heal)
+
+
 def slow_links(fleet: Fleet) -> None:
     """Some ways are slow."""
     random = fleet.world.random
@@ -323,6 +352,7 @@ KINDS: Final[dict[str, tuple[int, Fault]]] = {
     "lose state directory": (1, lose_state),
     "roll back state directory": (1, roll_back_state),
     "duplicate agent": (1, duplicate_agent),
+    "drain worker": (2, drain_worker),
     "kill leader": (4, kill_leader),
     "kill follower": (1, kill_follower),
     "kill schedulers": (1, kill_schedulers),
@@ -341,7 +371,9 @@ KINDS: Final[dict[str, tuple[int, Fault]]] = {
     "partition scheduler-etcd": (3, lambda fleet: partition(fleet, "scheduler-etcd")),
     "partition scheduler-scheduler": (1, lambda fleet: partition(fleet, "scheduler-scheduler")),
     "partition etcd-etcd": (2, lambda fleet: partition(fleet, "etcd-etcd")),
+    "part agent from leader": (2, part_from_leader),
     "slow links": (2, slow_links),
+    "slow agents": (1, slow_agents),
     "clock jump": (1, jump_clock),
 }
 """How often each is drawn, and what it does."""

@@ -11,18 +11,23 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
+from unittest.mock import patch
 
+from tenure_core.errors import Unavailable
 from tenure_core.fence import Fence
 from tenure_core.states import TaskState
 from tenure_runtime.etcd.keys import Keys
+from tenure_scheduler import reign
 from tenure_scheduler.config import LeadershipConfig, SchedulerConfig, WorkersConfig
+from tenure_scheduler.domain import events as e
+from tenure_scheduler.domain.core import Core
 from tests.simulation.effects import Effects
 from tests.simulation.etcd_cluster import Cluster
 from tests.simulation.network import Network
 from tests.simulation.nodes import Node
 from tests.simulation.record import Record
-from tests.simulation.schedulers import Scheduler
+from tests.simulation.schedulers import Scheduler, WatchedShell
 from tests.simulation.users import Users
 from tests.simulation.world import Host, Process, World
 
@@ -61,7 +66,7 @@ class Fleet:
         random = world.random
         self.network = Network(world, latency=random.choice((0.0003, 0.001, 0.005)))
         self.etcd = Cluster(self.network, members=random.choice((1, 3, 3)))
-        self.record = Record(Keys("default"))
+        self.record = Record(Keys("default"), world)
         self.record.follow(self.etcd.store)
         self.config = SchedulerConfig(
             leadership=LeadershipConfig(ttl=random.choice((2.0, 3.0, 5.0))),
@@ -88,6 +93,9 @@ class Fleet:
             world, self.network, addresses, self.record, tasks, random.choice((5.0, 20.0, 40.0))
         )
 
+    def _watched(self, core: Core, chain: Any, *others: Any) -> WatchedShell:
+        return WatchedShell(core, chain, *others, record=self.record)
+
     # --- parts ---------------------------------------------------------------------------------------------
 
     def start_scheduler(self, name: str) -> None:
@@ -100,6 +108,31 @@ class Fleet:
         process = Process(self.world, name, host)
         self.schedulers = [each for each in self.schedulers if each.name != name]
         self.schedulers.append(Scheduler(process, self.network, self.etcd, self.config))
+
+    def operate(self, event_of: Callable[[int], e.Event]) -> None:
+        """An operator's request to the leader, repeated until it is answered."""
+        self.broken += 1
+
+        async def ask(leader: Scheduler) -> None:
+            current = leader.replica.reign
+            if current is None:
+                raise Unavailable
+            await current.shell.ask(event_of, 3.0)
+            self.broken -= 1
+
+        def attempt() -> None:
+            leader = self.leader
+            if leader is None or leader.process.paused:
+                self.world.later(0.5, attempt)
+                return
+            with leader.process.entered():
+                task = leader.process.loop.create_task(ask(leader))
+            task.add_done_callback(
+                lambda done: self.world.later(0.5, attempt) if done.cancelled() or done.exception() else None
+            )
+            leader.process.on_death.append(lambda: None if task.done() else attempt())
+
+        attempt()
 
     @property
     def leader(self) -> Scheduler | None:
@@ -129,10 +162,11 @@ class Fleet:
     def run(self, plan: Callable[[Fleet], None]) -> Outcome:
         """Let the plan happen, then peace; returns what was seen."""
         outcome = Outcome(self.world.seed if isinstance(self.world.seed, int) else 0)
-        plan(self)
-        self.world.run(lambda: not self.broken, LONGEST_WAR)
-        self.make_peace()
-        rested = self.world.run(self._rested, REST)
+        with patch.object(reign, "Shell", self._watched):
+            plan(self)
+            self.world.run(lambda: not self.broken, LONGEST_WAR)
+            self.make_peace()
+            rested = self.world.run(self._rested, REST)
         outcome.violations = self.check(rested)
         outcome.tasks = len(self.users.told.submitted)
         outcome.executions = len(self.effects.executions)
@@ -168,9 +202,11 @@ class Fleet:
                 process.resume()
             if not node.powered:
                 node.power_on()
+        names = [node.name for node in self.nodes]
+        self.operate(lambda ticket: e.DrainCancelled(ticket, names))
 
     def _rested(self) -> bool:
-        return self.users.done and not self.record.open
+        return self.users.done and not self.record.open and not self.broken
 
     # --- checks --------------------------------------------------------------------------------------------
 

@@ -65,7 +65,7 @@ async def _settle_assuming(self: Any, request: bytes, own: bytes, batch: Any, se
         except EtcdUnavailable:
             continue
         except EtcdLeaseNotFound:
-            return commit._Gone(await self._dead(sessions))  # noqa: SLF001
+            return commit._Gone(await self._dead(sessions))
         except EtcdRefused as error:
             return commit.Refused(error)
     return commit.Deposed("the leadership's term is over")
@@ -107,7 +107,7 @@ def _take_any_result(original: Any) -> Any:
         task = world.tasks.get(report.fence.task)
         if task is not None and report.kind is reports.RESULT and task.attempts and not task.finished_ns:
             attempt = task.attempts[-1]
-            reports._take_result(world, worker, task, attempt, report)  # noqa: SLF001
+            reports._take_result(world, worker, task, attempt, report)
         else:
             original(world, worker, report)
 
@@ -177,7 +177,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "later commit for STOP and FENCED",
         "a leader that was deposed without knowing it tells nobody to stop",
         lambda: patch.object(c.SendCommands, "needs_proof", False),
-        ("pause leader", "partition scheduler-etcd", "pause agent", "power off"),
+        ("pause leader", "drain worker", "partition scheduler-etcd"),
     ),
     Mutation(
         "attempt compare",
@@ -189,7 +189,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "read after renew",
         "a renewed lease does not prove that the session holds",
         lambda: patch.object(WorkerLeases, "verify_alive", _only_renew),
-        ("kill agent", "kill leader", "stall agent", "lose lease", "slow links"),
+        ("part agent from leader", "lag watches"),
     ),
     Mutation(
         "proof wait of exclusive tasks",
@@ -201,7 +201,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "deadline from the send",
         "a worker stops before its lease can have ended",
         lambda: patch.object(agent_lease.Lease, "acked", _acked_from_receipt(agent_lease.Lease.acked)),
-        ("slow links", "stall agent", "partition agent-scheduler", "late writes"),
+        ("slow agents", "pause agent"),
     ),
     Mutation(
         "connect counter",

@@ -267,9 +267,10 @@ class End:
         link = self.link
         if self.broken or link not in link.network._links or not self.mine.alive:
             return
-        if link.reaches() or self.mine.paused:
+        forgotten = link.ends[self.peer].broken
+        if self.mine.paused or (link.reaches() and not forgotten):
             self.ping(interval, patience)
-        elif not missed:
+        elif not missed and not (forgotten and link.reaches()):
             self.ping(interval, patience, missed=True)
         else:
             self.broken = True

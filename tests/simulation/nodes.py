@@ -231,6 +231,9 @@ class Node:
         for fence, reason in event.fenced:
             if not record.superseded(Fence.parse(fence)):
                 record.excuse_or(self.violations, f"{self.name} was told that {fence} is fenced: {reason}")
+        for stop in event.stops:
+            if not record.to_be_stopped(Fence.parse(stop.fence), self.name):
+                record.excuse_or(self.violations, f"{self.name} was told to stop {stop.fence}: {stop.reason}")
         for fence in event.accepted:
             if not record.accepted(Fence.parse(fence)):
                 record.excuse_or(self.violations, f"{self.name} was told that the result of {fence} is taken")

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tenure_core.fence import Fence
-from tenure_core.states import TASK_TRANSITIONS, TERMINAL, AttemptOutcome, TaskState
+from tenure_core.states import TASK_TRANSITIONS, TERMINAL, AttemptOutcome, TaskState, WorkerVerdict
 from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.etcd.position import Position
 from tenure_state.v1.cluster_pb2 import Leader
 from tenure_state.v1.task_pb2 import TaskRecord
-from tenure_state.v1.worker_pb2 import Ownership, WorkerLive
+from tenure_state.v1.worker_pb2 import Ownership, WorkerLive, WorkerRegistration
 from tests.simulation.etcd_model import Store
+from tests.simulation.world import World
 
 _SUCCEEDED: Final = AttemptOutcome.SUCCEEDED
 
@@ -37,6 +38,7 @@ class Record:
     """The history of one cluster."""
 
     keys: Keys
+    world: World
     violations: list[str] = field(default_factory=list)
     tasks: dict[str, _Seen] = field(default_factory=dict)
     revision: int = 0
@@ -46,7 +48,11 @@ class Record:
     rewound: bool = False
     """The store was restored from a backup: what was told before may be gone."""
     commits: int = 0
+    committed_at: dict[int, float] = field(default_factory=dict)
+    """When each leadership last committed a batch."""
     _lives: dict[bytes, int] = field(default_factory=dict)
+    _drained: set[str] = field(default_factory=set)
+    """Workers that were ever drained: what was told to stop then still does after the drain is cancelled."""
     _leader: str = ""
     _epoch: int = 0
     _elected: bool = False
@@ -79,6 +85,11 @@ class Record:
                 self._owned(Ownership.FromString(value), key)
             elif key.startswith(keys.workers) and key.endswith(b"/live"):
                 self._lives[key] = WorkerLive.FromString(value).session if value else 0
+            elif key.startswith(keys.workers) and key.endswith(b"/reg") and value:
+                registration = WorkerRegistration.FromString(value)
+                worker = key[len(keys.workers) : -len(b"/reg")].decode()
+                if registration.verdict == WorkerVerdict.DRAINING:
+                    self._drained.add(worker)
             elif key == keys.leader:
                 self._leader = Leader.FromString(value).replica if value else ""
                 self._elected = bool(value)
@@ -90,6 +101,7 @@ class Record:
     def _committed(self, position: Position) -> None:
         """Every batch is one of the leadership whose key stands in etcd at that moment."""
         self.commits += 1
+        self.committed_at[position.epoch] = self.world.now
         if self._elected and position.sequence == 0:
             self._epoch = position.epoch
         self._elected = False
@@ -155,8 +167,14 @@ class Record:
         record = self.task(fence.task)
         if record is None or fence.n != self.n:
             return True
-        given_away = record.attempt != fence.attempt or record.state in TERMINAL
-        return bool(given_away or record.attempts[-1].outcome)
+        given_away: bool = record.attempt != fence.attempt or record.state in TERMINAL
+        return given_away or bool(record.attempts[-1].outcome)
+
+    def to_be_stopped(self, fence: Fence, worker: str) -> bool:
+        """Whether somebody wants this attempt to end, as committed now."""
+        record = self.task(fence.task)
+        cancelled = record is not None and record.cancelling
+        return bool(cancelled or worker in self._drained or self.superseded(fence))
 
     def accepted(self, fence: Fence) -> bool:
         """Whether an attempt has an outcome, as committed now."""

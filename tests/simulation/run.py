@@ -138,9 +138,8 @@ def _environment() -> dict[str, str]:
 
 def print_totals(totals: Totals, seconds: float) -> None:
     """The table at the end."""
-    print(
-        f"{totals.seeds} seeds, {totals.tasks} tasks, {totals.virtual_seconds / 3600:.1f} h in {seconds:.0f} s"
-    )
+    hours = totals.virtual_seconds / 3600
+    print(f"{totals.seeds} seeds, {totals.tasks} tasks, {hours:.1f} virtual hours in {seconds:.0f} s")
     for name, count in sorted(totals.faults.items(), key=lambda item: -item[1]):
         print(f"    {count:6}  {name}")
     print(f"executions {totals.executions}, lost attempts {totals.lost_attempts}, commits {totals.commits}")

@@ -27,9 +27,12 @@ from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.session_service import SessionService
 from tenure_scheduler.adapters.task_service import TaskService
 from tenure_scheduler.config import SchedulerConfig
+from tenure_scheduler.domain import commands as c
 from tenure_scheduler.replica import Replica
+from tenure_scheduler.shell import Shell
 from tests.simulation.etcd_cluster import Cluster
 from tests.simulation.network import Channel, End, Network
+from tests.simulation.record import Record
 from tests.simulation.world import Process
 
 _SERVICES: Final = (
@@ -63,6 +66,29 @@ class SimulatedReplica(Replica):
             simulated: Any = Channel(self.network, self.process, address)
             channel = self._channels[address] = simulated
         return channel
+
+
+class WatchedShell(Shell):
+    """One leadership's loop; also checks that STOP and FENCED leave only after a later commit."""
+
+    def __init__(self, *parts: Any, record: Record) -> None:
+        super().__init__(*parts)
+        self._record = record
+        self._epoch = self.core.world.epoch
+        self._decided: dict[int, float] = {}
+
+    def _take(self, command: c.Command, mark: int) -> None:
+        if type(command) is c.SendCommands and (command.stops or command.fenced):
+            self._decided[id(command)] = self._record.world.now
+        super()._take(command, mark)
+
+    def _leave(self, command: Any) -> None:
+        decided = self._decided.pop(id(command), None)
+        if decided is not None and self._record.committed_at.get(self._epoch, 0.0) < decided:
+            self._record.violations.append(
+                f"{command.worker} was told to stop something without proof that epoch {self._epoch} leads"
+            )
+        super()._leave(command)
 
 
 class _Context:
