@@ -109,6 +109,8 @@ class Shell:
         self._begun_at: Instant | None = None
         self._registrations: deque[c.RegisterWorker] = deque()
         self._live_deletes: list[tuple[str, int]] = []
+        self._lives: dict[str, int] = {}
+        """Create revision of the newest `live` of each worker that this leadership registered."""
         self._committing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: Instant = float("inf")
@@ -303,7 +305,9 @@ class Shell:
         self._begun += 1
         if self._registrations:
             return self._sealer.registration(self._begun, self._registrations.popleft())
-        deletes, self._live_deletes = self._live_deletes, []
+        # A deletion that had to wait, for etcd to have room perhaps, must not meet the `live` of a newer session.
+        deletes = [(worker, made) for worker, made in self._live_deletes if made >= self._lives.get(worker, 0)]
+        self._live_deletes = []
         sealed = self._sealer.dirty(self._begun, deletes)
         self._outlets.sealed(sealed.index, sealed.dirty.tasks)
         return sealed
@@ -352,6 +356,7 @@ class Shell:
             reason = "the new lease ended, or an older session was still there"
             self.post(e.JoinFailed(name, command.ticket, reason))
         else:
+            self._lives[name] = outcome.revision
             self.post(e.WorkerRegistered(name, command.ticket, outcome.revision))
 
     def _leases_gone(self, sealed: Sealed, workers: tuple[str, ...], proved_at: Instant) -> None:
