@@ -102,9 +102,13 @@ def load(
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, str] | None = None,
+    whole: bool = True,
 ) -> C:
-    """The configuration from its sources; ConfigError tells all faults. `flags` is {"--listen": "…"}."""
-    loading = _Loading(options_of(cls))
+    """The configuration from its sources; ConfigError tells all faults. `flags` is {"--listen": "…"}.
+
+    With `whole` false `cls` is a part of another configuration, and what it does not name is not looked at.
+    """
+    loading = _Loading(options_of(cls), whole)
     if file is not None:
         loading.take_file(file)
     loading.take_environment(prefix, environ or {})
@@ -116,8 +120,9 @@ def load(
 class _Loading:
     """Collects values and faults over all sources."""
 
-    def __init__(self, options: Sequence[Option]) -> None:
+    def __init__(self, options: Sequence[Option], whole: bool) -> None:
         self._options = {option.path: option for option in options}
+        self._whole = whole
         self._values: dict[KeyPath, Any] = {}
         self._places: dict[KeyPath, str] = {}
         self._refused: set[KeyPath] = set()
@@ -155,7 +160,7 @@ class _Loading:
                 self.take(option, raw, place)
             elif isinstance(raw, dict) and any(known[: len(where)] == where for known in self._options):
                 self._take_table(raw, where, places)
-            else:
+            elif self._whole:
                 names = [".".join(k) for k in self._options] + [".".join(k[:-1]) for k in self._options]
                 self.faults.append(f"{place}: unknown key {'.'.join(where)}{_meant('.'.join(where), names)}")
 
@@ -166,7 +171,7 @@ class _Loading:
                 continue
             if name in variables:
                 self.take(variables[name], environ[name], name)
-            elif not _FROM_ORCHESTRATORS.fullmatch(name.removeprefix(prefix)):
+            elif self._whole and not _FROM_ORCHESTRATORS.fullmatch(name.removeprefix(prefix)):
                 self.faults.append(f"{name}: unknown variable{_meant(name, variables)}")
 
     def take_flag(self, name: str, raw: str) -> None:

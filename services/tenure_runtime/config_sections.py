@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tenure_runtime.config_values import AtLeast, AtMost, Endpoint, Seconds
+from tenure_runtime.config_values import AtLeast, AtMost, Bytes, Endpoint, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -103,6 +103,20 @@ class EtcdConfig:
             yield "endpoints", "names no member"
         if bool(self.user) != (self.password_file is not None):
             yield "password_file", "and etcd.user belong together: set both or none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    """How etcd is kept small."""
+
+    compact_every: Annotated[Seconds, AtLeast(1.0)] = 300.0
+    """How often the leader compacts etcd's history."""
+
+    quota: Annotated[Bytes, AtLeast(1 << 20)] = 2 << 30
+    """etcd's own quota (--quota-backend-bytes), which it does not tell in every version."""
+
+    refuse_at: Annotated[float, AtLeast(0.1), AtMost(1.0)] = 0.7
+    """Share of etcd's quota at which submits are refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
-from tenure_runtime.config_sections import EtcdConfig, LogConfig, TelemetryConfig, TlsConfig
+from tenure_runtime.config_sections import EtcdConfig, LogConfig, StoreConfig, TelemetryConfig, TlsConfig
 from tenure_runtime.config_values import (
     Address,
     AtLeast,
     AtMost,
-    Bytes,
     ClusterName,
     MaybeAddress,
     MaybeName,
@@ -67,20 +66,6 @@ class TasksConfig:
 
     retained: Annotated[int, AtLeast(1)] = 100_000
     """How many finished tasks are kept at most, the newest."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreConfig:
-    """How etcd is kept small."""
-
-    compact_every: Annotated[Seconds, AtLeast(1.0)] = 300.0
-    """How often the leader compacts etcd's history."""
-
-    quota: Annotated[Bytes, AtLeast(1 << 20)] = 2 << 30
-    """etcd's own quota (--quota-backend-bytes), which it does not tell in every version."""
-
-    refuse_at: Annotated[float, AtLeast(0.1), AtMost(1.0)] = 0.7
-    """Share of etcd's quota at which submits are refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ here; `CommitChain` and `Election` do that where it is safe.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tenure_runtime.etcd import values
@@ -269,6 +270,16 @@ class EtcdClient:
             write=False,
         )
         return [Member(m.ID, m.name, tuple(m.clientURLs), m.isLearner) for m in response.members]
+
+    async def snapshot(self) -> AsyncIterator[tuple[bytes, int]]:
+        """The current member's database in pieces, each with the bytes that follow it; then its SHA-256.
+
+        What the member has applied when it is asked; behind the others if it lags.
+        """
+        responses = self.endpoints.responses(lambda stubs: stubs.maintenance.Snapshot, rpc.SnapshotRequest())
+        async with contextlib.aclosing(responses):
+            async for response in responses:
+                yield response.blob, response.remaining_bytes
 
     async def alarms(self, *, timeout: float | None = None) -> list[Alarm]:
         """The alarms raised now; NOSPACE means that writes are refused."""

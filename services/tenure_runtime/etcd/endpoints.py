@@ -25,7 +25,7 @@ from tenure_runtime.etcd.errors import (
 from tenure_runtime.etcd.stubs import Stubs, rpc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
 EOF: Final[Any] = vars(grpc.aio)["EOF"]  # Not in the type stubs.
 _TOKEN_ATTEMPTS: Final = 3
@@ -154,6 +154,20 @@ class Endpoints:
         link = self.current
         self._abandoned = True
         return Stream(method(link.stubs)(metadata=metadata), link, metadata)
+
+    async def responses(self, method: Callable[[Stubs], Any], request: Any) -> AsyncGenerator[Any, None]:
+        """What the current member answers to one request, message by message; errors as of a read."""
+        metadata = await self._token.metadata()
+        link = self.current
+        self._abandoned = True
+        stream = Stream(method(link.stubs)(request, metadata=metadata), link, metadata)
+        try:
+            while (response := await stream.read()) is not EOF:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise self.stream_failed(stream, error) from None
+        finally:
+            await stream.close()
 
     def stream_failed(self, stream: Stream, error: grpc.aio.AioRpcError) -> EtcdError:
         """What the end of a stream means; the streams that we use change nothing."""

@@ -41,6 +41,34 @@ class Incarnation(NamedTuple):
         return cls(int(number), identity)
 
 
+class History(NamedTuple):
+    """The incarnations before the present one, oldest first: n, and the revision that it began at.
+
+    The value of `meta/incarnations`, one line each. A record that was last written before the present
+    incarnation began names its attempts by an earlier n.
+    """
+
+    earlier: tuple[tuple[int, int], ...] = ()
+
+    def encode(self) -> bytes:
+        """The bytes in etcd."""
+        return "\n".join(f"{n} {began}" for n, began in self.earlier).encode()
+
+    @classmethod
+    def decode(cls, value: bytes) -> History:
+        """Read the bytes in etcd; raises ValueError for anything else."""
+        lines = value.decode(errors="replace").splitlines()
+        try:
+            pairs = [tuple(int(part) for part in line.split(" ")) for line in lines]
+            return cls(tuple((n, began) for n, began in pairs))
+        except ValueError:
+            raise ValueError(f"not a history of incarnations: {value!r}") from None
+
+    def followed_by(self, n: int, began: int) -> History:
+        """With the incarnation that has just ended."""
+        return History((*self.earlier, (n, began)))
+
+
 class Foundation(NamedTuple):
     """What a leadership builds on: the incarnation and the last commit, as bytes."""
 

@@ -58,6 +58,8 @@ class Keys:
         self.cluster = cluster
         self.prefix = f"/tenure/{cluster}/".encode()
         self.incarnation = self.prefix + b"meta/incarnation"
+        self.incarnations = self.prefix + b"meta/incarnations"
+        self.rolled_back = self.prefix + b"meta/rolled_back"
         self.leader = self.prefix + b"leader"
         self.commit = self.prefix + b"commit"
         self.replicas = self.prefix + b"replicas/"

@@ -64,6 +64,12 @@ def delete_prefix(prefix: bytes) -> Op:
     return rpc.RequestOp(request_delete_range=request)
 
 
+def delete_range(first: bytes, last: bytes) -> Op:
+    """Delete every key from `first` to `last`, both included."""
+    request = rpc.DeleteRangeRequest(key=first, range_end=last + b"\x00")
+    return rpc.RequestOp(request_delete_range=request)
+
+
 def get(key: bytes, *, keys_only: bool = False) -> Op:
     """Read one key."""
     return rpc.RequestOp(request_range=rpc.RangeRequest(key=key, keys_only=keys_only))

@@ -63,10 +63,16 @@ class Terminal:
 
 
 @pytest.fixture(scope="session")
-def tenure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+def fleet_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the fleet."""
+    return tmp_path_factory.mktemp("fleet")
+
+
+@pytest.fixture(scope="session")
+def tenure(tmp_path_factory: pytest.TempPathFactory, fleet_data: Path) -> Iterator[Terminal]:
     """A terminal in front of a fleet with two workers."""
     home = tmp_path_factory.mktemp("home")
-    data = tmp_path_factory.mktemp("fleet")
+    data = fleet_data
     terminal = Terminal(home)
     said = terminal("up", "--detach", "--agents", "2", "--data-dir", str(data)).stdout
     assert "Tenure is up after" in said

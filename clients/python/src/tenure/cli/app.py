@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tenure.cli import exits, running
-from tenure.cli.commands import fleet, logs, run, submit, tasks, workers
+from tenure.cli.commands import cluster, fleet, logs, run, submit, tasks, workers
 from tenure.cli.options import NO_RICH, examples
 from tenure.errors import TenureError
 
@@ -27,6 +27,10 @@ app = typer.Typer(
     **NO_RICH,
 )
 server_app = typer.Typer(help="See the servers.", no_args_is_help=True, **NO_RICH)
+
+cluster_app = typer.Typer(
+    help="Look after the store of the schedulers, with etcd's credentials.", no_args_is_help=True, **NO_RICH
+)
 
 
 def _show_version(wanted: bool) -> None:
@@ -107,6 +111,27 @@ _add(workers.cordon, "cordon", "tenure cordon worker-1 --reason 'new disk'")
 _add(workers.uncordon, "uncordon", "tenure uncordon worker-1")
 server_app.command("info", epilog=examples("tenure server info"))(workers.server_info)
 app.add_typer(server_app, name="server")
+for _act, _name, *_lines in (
+    (
+        cluster.status,
+        "status",
+        "tenure cluster status",
+        "tenure cluster status --config scheduler.toml --json",
+    ),
+    (
+        cluster.snapshot,
+        "snapshot",
+        "tenure cluster snapshot /backup/tenure-$(date +%F).db --config /etc/tenure/scheduler.toml",
+    ),
+    (
+        cluster.free_space,
+        "free-space",
+        "tenure cluster free-space --etcd etcd-1:2379,etcd-2:2379,etcd-3:2379",
+    ),
+    (cluster.new_incarnation, "new-incarnation", "tenure cluster new-incarnation --config scheduler.toml"),
+):
+    cluster_app.command(_name, epilog=examples(*_lines))(_act)
+app.add_typer(cluster_app, name="cluster")
 
 
 def start() -> None:

@@ -131,7 +131,7 @@ def _from_debian(environ: Mapping[str, str], report: Callable[[str], None]) -> E
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=cache) as work:
             fresh = Path(work, "unpacked")
-            _run(["dpkg", "-x", str(_download(Path(work))), str(fresh)], Path(work))
+            _run(["dpkg", "-x", str(download(Path(work))), str(fresh)], Path(work))
             probe(fresh / "usr" / "bin" / "etcd")
             _replace(fresh, binary.parents[2], Path(work, "old"))
     except OSError as error:
@@ -149,7 +149,7 @@ def _replace(fresh: Path, place: Path, old: Path) -> None:
         probe(place / "usr" / "bin" / "etcd")
 
 
-def _download(work: Path) -> Path:
+def download(work: Path, name: str = PACKAGE) -> Path:
     """Fetch the package with the machine's package lists or, if those are missing or stale, with our own."""
     package = work / "package"
     package.mkdir()
@@ -158,7 +158,7 @@ def _download(work: Path) -> Path:
         try:
             for command in preparation:
                 _run(command, package)
-            _run(["apt-get", *(private if preparation else []), "download", PACKAGE], package)
+            _run(["apt-get", *(private if preparation else []), "download", name], package)
         except _Unusable as reason:
             last = reason
         else:
