@@ -19,7 +19,7 @@ from tenure_runtime.etcd.endpoints import Endpoints, Link
 from tenure_runtime.etcd.keepalive import KeepAlives
 from tenure_runtime.etcd.ops import prefix_end
 from tenure_runtime.etcd.stubs import rpc
-from tests.simulation.etcd_model import Refusal, Store
+from tests.simulation.etcd_model import NO_SPACE, Refusal, Store
 from tests.simulation.network import Channel, End, Network
 from tests.simulation.world import Host, Process, World
 
@@ -39,6 +39,8 @@ class Member:
         self.address = address
         self.watch_lag = 0.0
         """Seconds that watches at this member are behind, at most."""
+        self.watches_stall = False
+        """Whether watches at this member tell nothing at all."""
         self.watches: dict[Watch, None] = {}
         cluster.network.listen(address, self)
 
@@ -105,7 +107,7 @@ class Watch:
         store = cluster.store
         if not self._open:
             return
-        if not cluster.serves(self._member):
+        if self._member.watches_stall or not cluster.serves(self._member):
             self.changed_later()
             return
         if self._next < store.compacted:
@@ -283,6 +285,8 @@ def _compact(cluster: Cluster, request: Any) -> Any:
 
 
 def _grant(cluster: Cluster, request: Any) -> Any:
+    if cluster.store.no_space:
+        raise Refusal(*NO_SPACE)
     lease = cluster.store.grant(request.TTL)
     lease.ends_at = cluster.world.now + lease.ttl
     return rpc.LeaseGrantResponse(header=cluster.store.header(), ID=lease.id, TTL=lease.ttl)

@@ -243,6 +243,13 @@ def lag_watches(fleet: Fleet) -> None:
     _after(fleet, 2.0, 15.0, catch_up)
 
 
+def stall_watches(fleet: Fleet) -> None:
+    """Watches at one member tell nothing."""
+    member = fleet.world.random.choice(fleet.etcd.members)
+    member.watches_stall = True
+    _after(fleet, 1.0, 20.0, partial(setattr, member, "watches_stall", False))
+
+
 def compact(fleet: Fleet) -> None:
     """The history is compacted up to now, under watches that are behind."""
     store = fleet.etcd.store
@@ -364,6 +371,7 @@ KINDS: Final[dict[str, tuple[int, Fault]]] = {
     "pause etcd": (2, pause_etcd),
     "late writes": (3, late_writes),
     "lag watches": (2, lag_watches),
+    "stall watches": (2, stall_watches),
     "compact": (2, compact),
     "lose lease": (2, lose_lease),
     "etcd full": (1, fill_etcd),

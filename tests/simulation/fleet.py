@@ -28,7 +28,7 @@ from tests.simulation.network import Network
 from tests.simulation.nodes import Node
 from tests.simulation.record import Record
 from tests.simulation.schedulers import Scheduler, WatchedShell
-from tests.simulation.users import Users
+from tests.simulation.users import Load, Users
 from tests.simulation.world import Host, Process, World
 
 CPU_MILLI: Final = 4000
@@ -61,7 +61,9 @@ class Outcome:
 class Fleet:
     """One cluster. `plan` is called once with the fleet and arms the faults."""
 
-    def __init__(self, world: World, *, tasks: int) -> None:
+    def __init__(
+        self, world: World, *, tasks: int, load: Load | None = None, ttl: float = 0.0, replicas: int = 0
+    ) -> None:
         self.world = world
         random = world.random
         self.network = Network(world, latency=random.choice((0.0003, 0.001, 0.005)))
@@ -71,13 +73,13 @@ class Fleet:
         self.config = SchedulerConfig(
             leadership=LeadershipConfig(ttl=random.choice((2.0, 3.0, 5.0))),
             workers=WorkersConfig(
-                ttl=random.choice((3.0, 5.0, 10.0)), storm_pause=random.choice((5.0, 20.0, 60.0))
+                ttl=ttl or random.choice((3.0, 5.0, 10.0)), storm_pause=random.choice((5.0, 20.0, 60.0))
             ),
         )
         self.ttl = self.config.workers.ttl
         self.schedulers: list[Scheduler] = []
         self._scheduler_hosts: dict[str, Host] = {}
-        for number in range(random.choice((1, 2, 2, 3))):
+        for number in range(replicas or random.choice((1, 2, 2, 3))):
             self.start_scheduler(f"s{number + 1}")
         addresses = [scheduler.address for scheduler in self.schedulers]
         self.effects = Effects(self.etcd)
@@ -89,9 +91,8 @@ class Fleet:
         self.faults: Counter[str] = Counter()
         self.broken = 0
         """Faults that are still to come, and what is not yet repaired."""
-        self.users = Users(
-            world, self.network, addresses, self.record, tasks, random.choice((5.0, 20.0, 40.0))
-        )
+        load = load or Load(tasks=tasks, within=random.choice((3.0, 10.0, 30.0)))
+        self.users = Users(world, self.network, addresses, self.record, load)
 
     def _watched(self, core: Core, chain: Any, *others: Any) -> WatchedShell:
         return WatchedShell(core, chain, *others, record=self.record)
@@ -187,7 +188,7 @@ class Fleet:
         self.etcd.late_writes = 0.0
         self.etcd.store.no_space = False
         for member in list(self.etcd.members):
-            member.watch_lag = 0.0
+            member.watch_lag, member.watches_stall = 0.0, False
             member.process.resume()
             if not member.process.alive:
                 self.etcd.restart(member)

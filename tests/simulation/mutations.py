@@ -6,16 +6,14 @@ has to find a violation; a guard whose removal nothing notices is either useless
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 from unittest.mock import patch
 
 from tenure_core.states import OnDisconnect
-from tenure_runtime.etcd import commit, commit_request, election
+from tenure_runtime.etcd import commit, commit_request
 from tenure_runtime.etcd.errors import EtcdLeaseNotFound, EtcdRefused, EtcdUnavailable, EtcdUnknownOutcome
-from tenure_runtime.etcd.leadership import Leadership
 from tenure_runtime.etcd.leases import WorkerLeases
 from tenure_runtime.etcd.ops import created_at, modified_at, value_is
 from tenure_scheduler.domain import commands as c
@@ -23,6 +21,13 @@ from tenure_scheduler.domain import losses, reports, sessions
 from tenure_scheduler.shell import Shell
 from tenure_worker_agent.domain import lease as agent_lease
 from tenure_worker_agent.domain import starting
+from tests.simulation import faults
+from tests.simulation.fleet import Fleet, Outcome
+from tests.simulation.nodes import Node
+from tests.simulation.users import Load
+from tests.simulation.world import World
+
+TASKS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,16 @@ class Mutation:
     apply: Callable[[], Any]
     faults: tuple[str, ...] = ()
     """The kinds of faults that bring its absence to light; drawn more often than others."""
+    plan: Callable[[Fleet], None] | None = None
+    """Instead of drawn faults: what just has to happen at the right moments."""
+    fleet: dict[str, Any] = field(default_factory=dict)
+    """How the fleet is to be made."""
+
+    def run(self, seed: int) -> Outcome:
+        """Run a seed without the guard."""
+        with World(seed) as world, self.apply():
+            fleet = Fleet(world, **{"tasks": TASKS, **self.fleet})
+            return fleet.run(self.plan or (lambda fleet: faults.plan_for(fleet, self.faults)))
 
 
 # --- commits ----------------------------------------------------------------------------------------------
@@ -69,10 +84,6 @@ async def _settle_assuming(self: Any, request: bytes, own: bytes, batch: Any, se
         except EtcdRefused as error:
             return commit.Refused(error)
     return commit.Deposed("the leadership's term is over")
-
-
-def _always(self: Any) -> float:
-    return 0.0 if self.lost.is_set() else 5.0
 
 
 def _release_at_once(self: Any) -> None:
@@ -134,12 +145,70 @@ def _keep_anything(original: Any) -> Any:
     return discard
 
 
-@contextmanager
-def _together(*patches: Any) -> Iterator[None]:
-    with ExitStack() as stack:
-        for each in patches:
-            stack.enter_context(each)
-        yield
+def _delete_any_live(original: Any) -> Any:
+    def seal(self: Any) -> Any:
+        self._lives.clear()
+        return original(self)
+
+    return seal
+
+
+def _cut_from_leader(fleet: Fleet) -> None:
+    """Every agent is cut from the leader for long and beats at the other replica, whose watch is behind."""
+
+    def cut() -> None:
+        leader = fleet.leader
+        if leader is None:
+            fleet.world.later(0.5, cut)
+            return
+        for member in fleet.etcd.members:
+            member.watches_stall = True
+        for node in fleet.nodes[1:]:
+            fleet.network.cut(node.host, leader.process.host)
+            fleet.network.cut(leader.process.host, node.host)
+
+    fleet.broken += 1
+    fleet.world.later(6.0, cut)
+    fleet.world.later(60.0, lambda: setattr(fleet, "broken", fleet.broken - 1))
+
+
+def _fill_etcd_while_nodes_restart(fleet: Fleet) -> None:
+    """Nodes come back as other instances while nothing can be stored, and their old leases end meanwhile."""
+
+    def fill() -> None:
+        fleet.etcd.store.no_space = True
+        for node in fleet.nodes:
+            fleet.world.later(1.0, node.kill_node)
+            fleet.world.later(2.0, node.start_again)
+
+    def freed() -> None:
+        fleet.etcd.store.no_space = False
+        fleet.broken -= 1
+
+    fleet.broken += 1
+    fleet.world.later(3.0, fill)
+    fleet.world.later(fleet.world.random.uniform(8.0, 14.0), freed)
+
+
+def _pause_between_beat_and_answer(fleet: Fleet) -> None:
+    """Beats are slow, and agents are stopped again and again for longer than their lease."""
+    random = fleet.world.random
+    fleet.broken += 1
+    for node in fleet.nodes:
+        for scheduler in fleet.schedulers:
+            fleet.network.weather(node.host, scheduler.process.host).slow = 0.5
+            fleet.network.weather(scheduler.process.host, node.host).slow = 0.5
+
+    def pause(node: Node) -> None:
+        agent = node.agent
+        if fleet.world.now < 60.0 and agent is not None:
+            agent.pause()
+            fleet.world.later(14.0, agent.resume)
+            fleet.world.later(14.0 + random.uniform(3.0, 6.0), pause, node)
+
+    for node in fleet.nodes:
+        fleet.world.later(random.uniform(4.0, 8.0), pause, node)
+    fleet.world.later(80.0, lambda: setattr(fleet, "broken", fleet.broken - 1))
 
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -189,7 +258,12 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "read after renew",
         "a renewed lease does not prove that the session holds",
         lambda: patch.object(WorkerLeases, "verify_alive", _only_renew),
-        ("part agent from leader", "lag watches"),
+        plan=_cut_from_leader,
+        fleet={
+            "replicas": 2,
+            "ttl": 10.0,
+            "load": Load(tasks=20, within=3.0, noops=0.0, exclusive=1.0, durations=(60.0,)),
+        },
     ),
     Mutation(
         "proof wait of exclusive tasks",
@@ -201,7 +275,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "deadline from the send",
         "a worker stops before its lease can have ended",
         lambda: patch.object(agent_lease.Lease, "acked", _acked_from_receipt(agent_lease.Lease.acked)),
-        ("slow agents", "pause agent"),
+        plan=_pause_between_beat_and_answer,
+        fleet={"ttl": 10.0, "load": Load(tasks=150, within=60.0, noops=0.0, durations=(0.05, 0.2))},
     ),
     Mutation(
         "connect counter",
@@ -215,5 +290,11 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         lambda: patch.object(starting.Starting, "discard", _keep_anything(None)),
         ("kill leader", "partition agent-scheduler", "slow links"),
     ),
+    Mutation(
+        "guarded deletion of live",
+        "a deletion that had to wait does not meet the live key of a newer session",
+        lambda: patch.object(Shell, "_seal", _delete_any_live(Shell._seal)),
+        plan=_fill_etcd_while_nodes_restart,
+        fleet={"ttl": 3.0},
+    ),
 )
-_UNUSED: Final = (election, Leadership, _always, _together)

@@ -25,6 +25,7 @@ EOF: Final[Any] = vars(grpc.aio)["EOF"]
 REFUSED: Final = "failed to connect to all addresses; last error: connection refused"
 RESET: Final = "recvmsg: Connection reset by peer"
 HUNG_UP: Final = "keepalive watchdog timeout"
+OVERDUE: Final = (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 _NO_METADATA: Final = grpc.aio.Metadata()
 CLIENT_PINGS: Final = (6.0, 3.0)
 SERVER_PINGS: Final = (10.0, 5.0)
@@ -228,6 +229,8 @@ class End:
         self.receive: Callable[[str, Any], None] = lambda kind, payload: None
         """Called in the peer's process for what this end sends."""
         self.broken = False
+        self.heard = False
+        """Something that it sent has arrived."""
         self._held: deque[tuple[str, Any]] = deque()
         self._last = 0.0
 
@@ -283,6 +286,7 @@ class End:
         other = self.link.ends[self.peer]
         if other.broken:
             return
+        self.heard = True
         if kind == "reset":
             other.broken = True
         self.peer.soon(self.receive, kind, payload)
@@ -361,15 +365,15 @@ async def unary(
     its.receive = answered
     mine.receive = server.unary(method, its, timeout, metadata)
     mine.send("request", request)
+    # Not asyncio.timeout: when both an answer and the deadline came while the process was stopped, gRPC may
+    # report either of them.
+    timer = process.loop.call_later(timeout, answered, "error", OVERDUE) if timeout is not None else None
     try:
-        if timeout is None:
-            return await future
-        async with asyncio.timeout(timeout):
-            return await future
-    except TimeoutError:
-        raise rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded") from None
+        return await future
     finally:
-        if not future.done() or future.cancelled():
+        if timer is not None:
+            timer.cancel()
+        if not its.heard:
             mine.send("cancel")
         link.close()
 

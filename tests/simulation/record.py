@@ -184,7 +184,7 @@ class Record:
         for attempt in record.attempts:
             if attempt.number == fence.attempt:
                 return bool(attempt.outcome)
-        return record.attempt >= fence.attempt
+        return bool(record.attempt >= fence.attempt)
 
     def assigned(self, fence: Fence, worker: str) -> bool:
         """Whether this very attempt was committed, to this worker."""

@@ -44,11 +44,23 @@ class Told:
     """Calls that had to be repeated."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What users submit."""
+
+    tasks: int
+    within: float = 10.0
+    """Seconds over which the submissions are spread."""
+    noops: float = 0.25
+    exclusive: float = 0.35
+    durations: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0, 3.0, 8.0)
+
+
 class Users:
     """One process that does all of it."""
 
     def __init__(
-        self, world: World, network: Network, addresses: list[str], record: Record, tasks: int, seconds: float
+        self, world: World, network: Network, addresses: list[str], record: Record, load: Load
     ) -> None:
         self.world = world
         self.network = network
@@ -58,15 +70,14 @@ class Users:
         self._addresses = addresses
         self._record = record
         self._random = world.random
-        self._left = tasks
-        self._seconds = seconds
+        self._load = load
         self._counter = 0
         self.done = False
         self.process.start(self._live())
 
     async def _live(self) -> None:
         batches: list[int] = []
-        left = self._left
+        left = self._load.tasks
         while left:
             batches.append(min(left, self._random.choice((1, 1, 2, 5, 10, 20))))
             left -= batches[-1]
@@ -75,7 +86,7 @@ class Users:
         self.done = True
 
     async def _batch(self, size: int) -> None:
-        await asyncio.sleep(self._random.uniform(0.0, self._seconds))
+        await asyncio.sleep(self._random.uniform(0.0, self._load.within))
         request = pb.SubmitTasksRequest()
         for _ in range(size):
             self._counter += 1
@@ -97,14 +108,15 @@ class Users:
     def _spec(self) -> spec_pb.TaskSpec:
         random = self._random
         spec = spec_pb.TaskSpec()
-        if random.random() < 0.25:
+        load = self._load
+        if random.random() < load.noops:
             spec.call.type = "noop"
             return spec
-        seconds = random.choice((0.05, 0.2, 0.5, 1.0, 3.0, 8.0)) * random.uniform(0.5, 1.5)
+        seconds = random.choice(load.durations) * random.uniform(0.5, 1.5)
         code = random.choice((0, 0, 0, 0, 1))
         spec.process.argv.extend(["run", f"{seconds:.3f}", str(code)])
         spec.resources.cpu_milli = random.choice((250, 500, 1000, 2000))
-        if random.random() < 0.35:
+        if random.random() < load.exclusive:
             spec.on_disconnect = spec_pb.ON_DISCONNECT_STOP
         if random.random() < 0.5:
             spec.retry.max_failures = 2
