@@ -6,7 +6,8 @@
         await failpoints.reach("commit.before_tell")
 
 A point may be `off`, `error` (raises FailpointError), `exit` (as kill -9 would: no cleanup), `pause(2s)`,
-or any of them after `N*`, for the first N times only: `1*error`. Without the variable `ACTIVE` is False and
+`drop` (a message is lost here; only where a point asks `drops`), or any of them after `N*`, for the first N
+times only: `1*error`. Without the variable `ACTIVE` is False and
 a point costs one look at it. Standard library only.
 """
 
@@ -21,7 +22,7 @@ from typing import Final
 
 VARIABLE: Final = "TENURE_FAILPOINTS"
 EXIT_CODE: Final = 86
-_ACTION: Final = re.compile(r"(?:(\d+)\*)?(off|error|exit|pause\((\d+(?:\.\d+)?)(ms|s)\))")
+_ACTION: Final = re.compile(r"(?:(\d+)\*)?(off|error|exit|drop|pause\((\d+(?:\.\d+)?)(ms|s)\))")
 
 
 class FailpointError(RuntimeError):
@@ -42,7 +43,7 @@ def parse(text: str) -> dict[str, _Point]:
         name, _, action = part.partition("=")
         match = _ACTION.fullmatch(action.strip())
         if not name or match is None:
-            raise ValueError(f"{VARIABLE}: {part!r} is not name=off, error, exit or pause(2s)")
+            raise ValueError(f"{VARIABLE}: {part!r} is not name=off, error, exit, drop or pause(2s)")
         seconds = float(match[3] or 0) * (0.001 if match[4] == "ms" else 1.0)
         points[name.strip()] = _Point(match[2].partition("(")[0], seconds, int(match[1] or -1))
     return points
@@ -66,9 +67,18 @@ def reach_blocking(name: str) -> None:
         time.sleep(seconds)
 
 
+def drops(name: str) -> bool:
+    """Whether what passes the point `name` now is to be lost."""
+    point = _points.get(name)
+    if point is None or point.action != "drop" or point.left == 0:
+        return False
+    point.left -= 1
+    return True
+
+
 def _act(name: str) -> float:
     point = _points.get(name)
-    if point is None or point.action == "off" or point.left == 0:
+    if point is None or point.action in ("off", "drop") or point.left == 0:
         return 0.0
     point.left -= 1
     if point.action == "exit":

@@ -305,8 +305,10 @@ class Shell:
         self._begun += 1
         if self._registrations:
             return self._sealer.registration(self._begun, self._registrations.popleft())
-        # A deletion that had to wait, for etcd to have room perhaps, must not meet the `live` of a newer session.
-        deletes = [(worker, made) for worker, made in self._live_deletes if made >= self._lives.get(worker, 0)]
+        # A deletion that had to wait, for etcd to have room perhaps, must not meet a newer session's `live`.
+        deletes = [
+            (worker, made) for worker, made in self._live_deletes if made >= self._lives.get(worker, 0)
+        ]
         self._live_deletes = []
         sealed = self._sealer.dirty(self._begun, deletes)
         self._outlets.sealed(sealed.index, sealed.dirty.tasks)

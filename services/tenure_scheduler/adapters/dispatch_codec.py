@@ -12,6 +12,7 @@ from typing import Any, Final
 from tenure.dispatch.v1 import worker_session_service_pb2 as pb
 from tenure_core.errors import InvalidArgument
 from tenure_core.fence import Fence, MalformedFence
+from tenure_core.levels import LevelDigest
 from tenure_core.resources import Capacity
 from tenure_core.states import AttemptOutcome, LossEvidence
 from tenure_core.timing import SECOND_NS, UtcNs
@@ -49,6 +50,15 @@ def hello_of(message: pb.Hello) -> e.Hello:
     )
 
 
+def level_of(worker: str, stream: int, level: pb.Level, phase: int) -> e.DigestReported | e.LevelReported:
+    """What an agent says that it holds, in short or as a list."""
+    if level.whole:
+        held = [_held(attempt) for attempt in level.held]
+        return e.LevelReported(worker, stream, level.last_command, held, phase)
+    digest = LevelDigest(level.count, level.digest)
+    return e.DigestReported(worker, stream, level.last_command, digest, phase)
+
+
 def _held(held: pb.HeldAttempt) -> AttemptReport:
     fence = fence_of(held.fence)
     if held.HasField("result"):
@@ -57,7 +67,9 @@ def _held(held: pb.HeldAttempt) -> AttemptReport:
         report.pid = report.pid or held.pid
         return report
     kind = _STARTED if held.started else ReportKind.HELD
-    return AttemptReport(fence, kind, started_ns=_ns(held, "started_at"), pid=held.pid)
+    return AttemptReport(
+        fence, kind, started_ns=_ns(held, "started_at"), pid=held.pid, stopping=held.stopping
+    )
 
 
 def reports_of(messages: Iterable[pb.AttemptReport]) -> list[AttemptReport]:
@@ -132,6 +144,7 @@ def commands_bytes(command: c.SendCommands, n: int, relay_address: Callable[[str
         message.fenced.add(fence=str(fenced.fence), current=current, reason=fenced.reason)
     for fence, relay in command.placements:
         message.placements.add(fence=str(fence), relay_id=relay.id, relay_address=relay.address)
+    message.list_held = command.list_held
     if command.starts:
         _add_starts(message, command, n, relay_address)
     return response.SerializeToString()

@@ -163,6 +163,7 @@ RULES: Final[Rules] = {
         "started_at": timestamp(),
         "result": message(),
         "pid": anything(),
+        "stopping": anything(),
     },
     session_pb.AttemptResult: {
         "outcome": enum(),

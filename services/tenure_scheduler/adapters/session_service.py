@@ -16,7 +16,7 @@ from tenure_core.errors import InvalidArgument, PermissionDenied, SessionLost, T
 from tenure_runtime.rpc.access import require_worker
 from tenure_runtime.rpc.call import Call
 from tenure_scheduler.adapters.beats import Beats
-from tenure_scheduler.adapters.dispatch_codec import hello_of, reports_of
+from tenure_scheduler.adapters.dispatch_codec import hello_of, level_of, reports_of
 from tenure_scheduler.adapters.streams import Stream, Streams
 from tenure_scheduler.domain import events as e
 
@@ -119,6 +119,9 @@ async def _read(requests: AsyncIterator[pb.SessionRequest], poster: Poster, stre
             poster.post(
                 e.ReportsReceived(stream.worker, stream.number, report.last_command, news, report.phase)
             )
+            if report.HasField("level"):
+                # After the news: what they say is in the level already.
+                poster.post(level_of(stream.worker, stream.number, report.level, report.phase))
     except TenureError as error:
         stream.close(error)
     else:

@@ -173,4 +173,6 @@ def stop(world: World, task: Task, attempt: Attempt, outcome: AttemptOutcome, re
     attempt.stopping = outcome
     worker = task.worker
     if worker is not None and worker.stream != NO_STREAM and worker.ready:
-        world.to_worker(worker).stops.append(Stop(world.fence(task, attempt), outcome, reason))
+        message = world.to_worker(worker)
+        attempt.stop_number = message.number
+        message.stops.append(Stop(world.fence(task, attempt), outcome, reason))

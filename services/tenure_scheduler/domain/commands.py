@@ -65,6 +65,8 @@ class SendCommands:
     fenced: list[Fenced] = field(default_factory=list)
     placements: list[tuple[Fence, Relay]] = field(default_factory=list)
     """Attempts whose output goes to another relay from now on."""
+    list_held: bool = False
+    """The worker is to list everything that it holds: `LevelReported`."""
 
     @property
     def needs_proof(self) -> bool:
@@ -74,7 +76,7 @@ class SendCommands:
     @property
     def only_accepts(self) -> bool:
         """Whether it tells nothing that the worker has to act on: results that it need not repeat."""
-        return not (self.starts or self.stops or self.fenced or self.placements)
+        return not (self.starts or self.stops or self.fenced or self.placements or self.list_held)
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from typing import Any
 from tenure_core.states import TaskState
 from tenure_core.timing import Instant, Now
 from tenure_scheduler.domain import events as e
-from tenure_scheduler.domain import logs, losses, reports, requests, retention, sessions, storm
+from tenure_scheduler.domain import levels, logs, losses, reports, requests, retention, sessions, storm
 from tenure_scheduler.domain.commands import Command, RaiseAlarm
 from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.explain import Explanation, explain
@@ -48,7 +48,8 @@ HANDLERS: dict[type, Callable[[World, Any], None]] = {
     e.DrainCancelled: requests.on_drain_cancelled,
     e.DeadDeclared: losses.on_dead_declared,
     e.ReportsReceived: reports.on_reports,
-    e.LevelReported: reports.on_level,
+    e.DigestReported: levels.on_digest,
+    e.LevelReported: levels.on_level,
     e.CommandsSent: reports.on_commands_sent,
     e.HelloReceived: sessions.on_hello,
     e.StreamClosed: losses.on_stream_closed,
@@ -214,7 +215,7 @@ class Core:
         task.dirty = False
         dirty.tasks.append(task)
         worker = task.worker
-        # An attempt of an ended session may still wait for its end to be certain: the new one does not hold it.
+        # An attempt of an ended session may still wait for its end to be certain: not the new one holds it.
         if worker is not None and worker.live_revision and task.attempts[-1].session == worker.session:
             token = own_token(task.attempt, worker.session)
             if task.own == token:

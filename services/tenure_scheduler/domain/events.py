@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import TypeAlias
 
 from tenure_core.fence import Fence
+from tenure_core.levels import LevelDigest
 from tenure_core.resources import Capacity
 from tenure_core.states import AttemptOutcome, LogState, LossEvidence
 from tenure_core.timing import Duration, Instant, UtcNs
@@ -161,6 +162,8 @@ class AttemptReport:
     pid: int = 0
     log: LogFinals | None = None
     """For RESULT; None: it wrote nothing."""
+    stopping: bool = False
+    """Only in lists of what is held: the worker is ending it."""
 
 
 @dataclass(slots=True)
@@ -173,6 +176,17 @@ class ReportsReceived:
     reports: list[AttemptReport]
     phase: int = 0
     """What the agent says of itself; 0: unchanged."""
+
+
+@dataclass(slots=True)
+class DigestReported:
+    """An agent said in short what it holds, after having processed commands up to `processed`."""
+
+    worker: str
+    stream: int
+    processed: int
+    digest: LevelDigest
+    phase: int = 0
 
 
 @dataclass(slots=True)
@@ -369,6 +383,7 @@ Event: TypeAlias = (
     | DrainCancelled
     | DeadDeclared
     | ReportsReceived
+    | DigestReported
     | LevelReported
     | HelloReceived
     | StreamClosed

@@ -165,6 +165,7 @@ class Attempt:
         "signal",
         "start_number",
         "started_ns",
+        "stop_number",
         "stopping",
         "worker",
     )
@@ -192,6 +193,8 @@ class Attempt:
         """Number of the command that carried its Start; 0: it came with a Hello."""
         self.stopping: AttemptOutcome | None = None
         """The outcome that a Stop asked for."""
+        self.stop_number = 0
+        """Number of the command that carried the last Stop; 0: none on this stream."""
 
     @property
     def stage(self) -> AttemptStage:

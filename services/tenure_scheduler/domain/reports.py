@@ -16,6 +16,7 @@ from tenure_scheduler.domain.commands import Fenced
 from tenure_scheduler.domain.events import (
     AttemptReport,
     CommandsSent,
+    DigestReported,
     LevelReported,
     ReportKind,
     ReportsReceived,
@@ -26,26 +27,28 @@ from tenure_scheduler.domain.world import World
 
 RESULT, STARTED, NOT_STARTED = ReportKind.RESULT, ReportKind.STARTED, ReportKind.NOT_STARTED
 ASSIGNED, RUNNING = TaskState.ASSIGNED, TaskState.RUNNING
+EVERYTHING = 1 << 63
+"""As the number of the last processed command: no command is still on its way."""
 ROLLBACK = "a worker knows of a newer attempt or epoch than the store: the store was rolled back"
 
 
 def on_reports(world: World, event: ReportsReceived) -> None:
     """An agent reported on some of its attempts."""
-    worker = _speaker(world, event.worker, event.stream)
+    worker = speaker(world, event.worker, event.stream)
     if worker is None:
         return
-    _heard(world, worker, event)
+    heard(world, worker, event)
     for report in event.reports:
         take_report(world, worker, report)
 
 
-def _speaker(world: World, name: str, stream: int) -> Worker | None:
+def speaker(world: World, name: str, stream: int) -> Worker | None:
     """The worker, if this is its present stream. What an ended one still delivers, the Hello says again."""
     worker = world.workers.get(name)
     return worker if worker is not None and worker.stream == stream and worker.ready else None
 
 
-def _heard(world: World, worker: Worker, event: ReportsReceived | LevelReported) -> None:
+def heard(world: World, worker: Worker, event: ReportsReceived | DigestReported | LevelReported) -> None:
     """What every report says: how far commands were processed, and the phase of the agent."""
     if event.phase and event.phase != worker.phase:
         worker.phase = event.phase
@@ -75,7 +78,7 @@ def take_report(world: World, worker: Worker, report: AttemptReport) -> None:
     elif attempt.outcome is not None:
         # Given up, but not given away: if it runs after all, it goes on.
         if report.kind is not STARTED:
-            _forget(world, worker, fence)
+            forget(world, worker, fence)
         elif not _keep(world, worker, report):
             _refuse(world, worker, task, report)
     elif report.kind is STARTED:
@@ -90,7 +93,7 @@ def _take_result(world: World, worker: Worker, task: Task, attempt: Attempt, rep
     outcome = attempt.outcome
     fence = report.fence
     if task.finished_ns or (outcome is not None and outcome not in REOPENABLE):
-        _forget(world, worker, fence)
+        forget(world, worker, fence)
         if same_result(attempt, report):
             world.to_worker(worker).accepted.append(fence)
         else:
@@ -100,7 +103,7 @@ def _take_result(world: World, worker: Worker, task: Task, attempt: Attempt, rep
     if outcome is None or outcome is not report.outcome:
         accept(world, task, attempt, report)
         if outcome is not None:
-            _forget(world, worker, fence)
+            forget(world, worker, fence)
     world.to_worker(worker).accepted.append(fence)
 
 
@@ -147,7 +150,7 @@ def _refuse(world: World, worker: Worker, task: Task | None, report: AttemptRepo
     """The attempt no longer counts; whatever it held on this worker is free once it has ended."""
     fence = report.fence
     if report.kind is not STARTED:
-        _forget(world, worker, fence)
+        forget(world, worker, fence)
     if task is not None and fence.n == world.n and fence.attempt > task.attempt:
         rolled_back(world)
     if report.kind is RESULT or report.kind is STARTED:
@@ -168,7 +171,7 @@ def fenced(world: World, fence: Fence) -> Fenced:
     return Fenced(fence, task.attempt, "the attempt was given to another worker")
 
 
-def _forget(world: World, worker: Worker, fence: Fence) -> None:
+def forget(world: World, worker: Worker, fence: Fence) -> None:
     """An attempt that was given away has ended on this worker: its room is free."""
     grant = worker.leftovers.pop(fence, None)
     if grant is not None:
@@ -181,31 +184,17 @@ def rolled_back(world: World) -> None:
     world.alarm = world.alarm or ROLLBACK
 
 
-def on_level(world: World, event: LevelReported) -> None:
-    """An agent listed all that it holds: repair what does not agree, up to the last command it processed."""
-    worker = _speaker(world, event.worker, event.stream)
-    if worker is None:
-        return
-    _heard(world, worker, event)
-    settle_held(world, worker, event.held, adopt=True)
-    held = {report.fence for report in event.held}
-    for fence in [fence for fence in worker.leftovers if fence not in held]:
-        _forget(world, worker, fence)
-    for task in list(worker.attempts.values()):
-        attempt = task.attempts[-1]
-        if attempt.start_number <= event.processed and world.fence(task, attempt) not in held:
-            miss(world, task, attempt, LossEvidence.PROCESS_VANISHED, "its worker no longer has it")
-
-
-def settle_held(world: World, worker: Worker, held: Iterable[AttemptReport], *, adopt: bool) -> list[Fence]:
-    """Judge each attempt that a worker holds; returns those that it keeps."""
+def settle_held(
+    world: World, worker: Worker, held: Iterable[AttemptReport], *, adopt: bool, processed: int = EVERYTHING
+) -> list[Fence]:
+    """Judge each attempt that a worker holds that processed so many commands; returns those that it keeps."""
     kept = []
     for report in held:
         if report.kind not in (ReportKind.HELD, STARTED):
             take_report(world, worker, report)
-        elif report.fence.task in world.damaged or (adopt and _keep(world, worker, report)):
+        elif report.fence.task in world.damaged or (adopt and _keep(world, worker, report, processed)):
             kept.append(report.fence)
-        else:
+        elif not (report.stopping and report.fence in worker.leftovers):
             task = world.tasks.get(report.fence.task)
             if task is not None and report.fence.n == world.n and report.fence.attempt > task.attempt:
                 rolled_back(world)
@@ -214,7 +203,7 @@ def settle_held(world: World, worker: Worker, held: Iterable[AttemptReport], *, 
     return kept
 
 
-def _keep(world: World, worker: Worker, report: AttemptReport) -> bool:
+def _keep(world: World, worker: Worker, report: AttemptReport, processed: int = EVERYTHING) -> bool:
     """Re-adopt an attempt iff it is not superseded and the record names this worker."""
     fence = report.fence
     task = world.tasks.get(fence.task)
@@ -232,9 +221,10 @@ def _keep(world: World, worker: Worker, report: AttemptReport) -> bool:
     if attempt.session != worker.session:
         attempt.session = worker.session
         world.touch(task)
-    if task.state is TaskState.CANCELLING:
+    told = attempt.stop_number > processed or (attempt.stop_number and report.stopping)
+    if task.state is TaskState.CANCELLING and not told:
         stop(world, task, attempt, AttemptOutcome.CANCELLED, task.cancel_reason)
-    elif attempt.stopping is not None:
+    elif attempt.stopping is not None and not told:
         stop(world, task, attempt, attempt.stopping, "")
     return True
 

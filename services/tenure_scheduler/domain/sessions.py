@@ -307,6 +307,7 @@ def _attach(world: World, worker: Worker, joining: JoinStep) -> None:
     for task in worker.attempts.values():
         # Numbers begin anew; what the worker was told on an earlier stream stays told.
         attempt = task.attempts[-1]
+        attempt.stop_number = 0
         if attempt.start_number <= worker.sent_number:
             attempt.start_number = 0
     worker.command_number = worker.processed = worker.sent_number = 0

@@ -51,16 +51,26 @@ def hello_bytes(known: Introduction, hello: c.Hello) -> bytes:
         task_types=known.task_types,
         reduced_guarantees=hello.reduced,
     )
-    for held in hello.held:
-        entry = message.held.add(fence=held.fence, started=held.started, pid=held.pid)
+    _add_held(message.held.add, hello.held)
+    return pb.SessionRequest(hello=message).SerializeToString()
+
+
+def _add_held(add: Any, all_held: Iterable[c.Held]) -> None:
+    for held in all_held:
+        entry = add(fence=held.fence, started=held.started, pid=held.pid, stopping=held.stopping)
         if held.started_ns:
             _set_time(entry.started_at, held.started_ns)
         if held.result is not None:
             entry.result.CopyFrom(_result(held.result))
-    return pb.SessionRequest(hello=message).SerializeToString()
 
 
-def report_bytes(last_command: int, news: Iterable[tuple[str, c.News]], *, stopping: bool) -> bytes:
+def report_bytes(
+    last_command: int,
+    news: Iterable[tuple[str, c.News]],
+    *,
+    stopping: bool,
+    level: c.Level | None = None,
+) -> bytes:
     """A Report. Results that many attempts share (of a batch of noops) are converted once."""
     request = pb.SessionRequest()
     report = request.report
@@ -76,6 +86,12 @@ def report_bytes(last_command: int, news: Iterable[tuple[str, c.News]], *, stopp
             add(fence=fence, result=message)
         else:
             _tell(add(fence=fence), one)
+    if level is not None:
+        told = report.level
+        told.last_command, (told.count, told.digest) = level.last_command, level.digest
+        if level.held is not None:
+            told.whole = True
+            _add_held(told.held.add, level.held)
     return request.SerializeToString()
 
 
@@ -166,6 +182,7 @@ class Reader:
             [(fenced.fence, fenced.reason) for fenced in message.fenced],
             [(placement.fence, placement.relay_address) for placement in message.placements],
             [Start(start.fence, self._plan(start), start.relay_address) for start in message.starts],
+            message.list_held,
         )
 
     def _plan(self, start: pb.Start) -> Plan:

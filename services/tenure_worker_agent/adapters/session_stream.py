@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import grpc
 
+from tenure_runtime import failpoints
 from tenure_runtime.rpc.status import from_rpc_error
 from tenure_worker_agent.adapters.dispatch_codec import Reader, report_bytes
 from tenure_worker_agent.domain import events as e
-from tenure_worker_agent.domain.commands import News, SendReport
+from tenure_worker_agent.domain.commands import Level, News, SendReport
 
 SESSION: Final = "/tenure.dispatch.v1.WorkerSessionService/Session"
 END: Final[Any] = getattr(grpc.aio, "EOF")  # noqa: B009  (the stubs do not know it)
@@ -34,6 +36,9 @@ class SessionStream:
         self._reader = reader
         self._post = post
         self._news: list[tuple[str, News]] = []
+        self._level: Level | None = None
+        self._level_after = 0
+        """How much of the news the level takes for told."""
         self._last_command = 0
         self._unsaid = False
         self._stopping = False
@@ -43,6 +48,8 @@ class SessionStream:
     def send(self, report: SendReport) -> None:
         """Tell the leader, together with whatever else waits to be told."""
         self._news += report.news
+        if report.level is not None:
+            self._level, self._level_after = report.level, len(self._news)
         self._last_command = report.last_command
         self._stopping |= report.stopping
         self._unsaid = True
@@ -61,6 +68,8 @@ class SessionStream:
         try:
             while (data := await call.read()) is not END:
                 event = self._reader.event(data)
+                if failpoints.ACTIVE:
+                    event = _without_what_is_lost(event)
                 if event is not None:
                     self._post(event)
             # A status other than OK is raised by the call itself once it is asked for.
@@ -99,11 +108,25 @@ class SessionStream:
             return
 
     def _next_report(self) -> bytes:
-        news = self._news
-        if len(news) > PER_MESSAGE:
-            self._news = news[PER_MESSAGE:]
-            news = news[:PER_MESSAGE]
-        else:
-            self._news = []
-            self._unsaid = False
-        return report_bytes(self._last_command, news, stopping=self._stopping)
+        """What fits into one message; a level comes right after the news that it takes for told."""
+        size = PER_MESSAGE if self._level is None else min(PER_MESSAGE, self._level_after)
+        news, self._news = self._news[:size], self._news[size:]
+        level = None
+        if self._level is not None:
+            self._level_after -= len(news)
+            if not self._level_after:
+                level, self._level = self._level, None
+        self._unsaid = bool(self._news or self._level)
+        if failpoints.ACTIVE and news and failpoints.drops("agent.reports"):
+            news = []
+        return report_bytes(self._last_command, news, stopping=self._stopping, level=level)
+
+
+def _without_what_is_lost(event: e.Event | None) -> e.Event | None:
+    """What a test has get lost on the way: all Starts, Stops or accepts of one message."""
+    if isinstance(event, e.Commanded):
+        for name in ("starts", "stops", "accepted"):
+            if getattr(event, name) and failpoints.drops(f"agent.{name}"):
+                lost: dict[str, Any] = {name: []}
+                event = replace(event, **lost)
+    return event

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tenure_core.timing import FOREVER, Instant, Now
 from tenure_worker_agent.domain import events as e
-from tenure_worker_agent.domain.commands import Command, GiveUp, News, SendReport
+from tenure_worker_agent.domain.commands import Command, GiveUp, Level, News, SendReport
 from tenure_worker_agent.domain.connection import Connection
 from tenure_worker_agent.domain.holdings import Holdings
 from tenure_worker_agent.domain.identity import Identity
@@ -40,6 +40,10 @@ class Agent:
         self._outbox_read = self._warden_listed = False
         self._processed = 0
         self._ack_due: Instant = FOREVER
+        self._level_due = False
+        """The leader is to hear with the next report what is held."""
+        self._list_due = False
+        """It asked for all of it."""
         self._leave_by: Instant = FOREVER
         self._dying = ""
         """Why this process gives up once its last words are said."""
@@ -136,6 +140,7 @@ class Agent:
         if self.connection.welcomed(event):
             # A node that is shutting down says so on each stream, before anything can be assigned.
             self._processed, self._ack_due = 0, self._turn.now.boot if self.starting.closed else FOREVER
+            self._level_due = self._list_due = False
             self.lease.begin(event)
 
     def _on_refused(self, event: e.Refused) -> None:
@@ -161,6 +166,7 @@ class Agent:
             holdings.place(fence, relay)
         if event.starts:
             self.starting.take(event.starts)
+        self._list_due |= event.list_held
 
     def _on_stream_ended(self, event: e.StreamEnded) -> None:
         if self.connection.ended(event):
@@ -171,6 +177,7 @@ class Agent:
             self._places.leads(event.leader)
             self.holdings.extend(event.exclusive)
             self.starting.resume()
+            self._level_due = True
 
     def _on_beat_failed(self, event: e.BeatFailed) -> None:
         if self.lease.failed(event):
@@ -184,10 +191,18 @@ class Agent:
         if not connection.is_held:
             return
         boot = self._turn.now.boot
+        wants_level = self._level_due or self._list_due
+        if wants_level:
+            self.holdings.tell_fresh()
         news = self.holdings.take_news()
-        if news or boot >= self._ack_due:
+        if news or wants_level or boot >= self._ack_due:
             self._ack_due = FOREVER
-            self._turn.do_first(self._report_of(news))
+            self._turn.do_first(self._report_of(news, self._level() if wants_level else None))
 
-    def _report_of(self, news: list[tuple[str, News]]) -> SendReport:
-        return SendReport(self.connection.stream, self._processed, news, stopping=bool(self.starting.closed))
+    def _level(self) -> Level:
+        whole, self._level_due, self._list_due = self._list_due, False, False
+        return self.holdings.level(self._processed, self.starting.waiting, whole=whole)
+
+    def _report_of(self, news: list[tuple[str, News]], level: Level | None = None) -> SendReport:
+        stopping = bool(self.starting.closed)
+        return SendReport(self.connection.stream, self._processed, news, stopping, level)

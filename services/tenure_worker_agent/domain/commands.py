@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from tenure_core.levels import LevelDigest
 from tenure_core.timing import Duration, Instant, UtcNs
 from tenure_worker_agent.domain.results import Result
 
@@ -17,6 +18,16 @@ class Held(NamedTuple):
     started_ns: UtcNs
     pid: int
     result: Result | None
+    stopping: bool = False
+
+
+class Level(NamedTuple):
+    """What this worker holds after having processed commands up to a number."""
+
+    last_command: int
+    digest: LevelDigest
+    held: list[Held] | None
+    """Everything; None: the digest says enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +100,8 @@ class SendReport:
     news: list[tuple[str, News]]
     stopping: bool = False
     """The node is being shut down: nothing is started here any more."""
+    level: Level | None = None
+    """What is held when the news are told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,8 @@ class Commanded:
     placements: list[tuple[str, str]] = field(default_factory=list)
     """Fences and the relay's address for their output."""
     starts: list[Start] = field(default_factory=list)
+    list_held: bool = False
+    """The leader wants to know everything that is held."""
 
 
 @dataclass(frozen=True, slots=True)

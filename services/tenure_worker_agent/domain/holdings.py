@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tenure_core.levels import HeldPhase, level_digest
 from tenure_core.states import AttemptOutcome, LossEvidence
 from tenure_core.timing import FOREVER, Instant
 from tenure_worker_agent.domain.attempts import Attempt, Stage, Stopping
@@ -21,6 +22,7 @@ from tenure_worker_agent.domain.commands import (
     Held,
     KeepResults,
     KillProcess,
+    Level,
     News,
     NotStarted,
     PlaceLogs,
@@ -346,15 +348,29 @@ class Holdings:
         self.news.clear()
         self.unanswered.clear()
         self._fresh.clear()
+        return self._everything()
+
+    def _everything(self) -> list[Held]:
         boot = self._turn.now.boot
         found = []
         for fence, attempt in self.attempts.items():
             result = attempt.result if attempt.stage is Stage.ENDED else None
             started = attempt.stage is Stage.RUNNING or (result is not None and bool(result.started_ns))
-            found.append(Held(fence, started, attempt.started_ns, attempt.pid, result))
+            found.append(Held(fence, started, attempt.started_ns, attempt.pid, result, _is_stopping(attempt)))
             if result is not None:
+                self.unanswered.pop(fence, None)
                 self.unanswered[fence] = boot
         return found
+
+    def level(self, processed: int, waiting: Iterable[str], *, whole: bool) -> Level:
+        """What is held when all news are told; `waiting` are Starts that are not begun yet."""
+        waiting = list(waiting)
+        open_ones = [(fence, _phase(a)) for fence, a in self.attempts.items() if a.stage is not Stage.ENDED]
+        digest = level_digest([*open_ones, *((fence, HeldPhase.HELD) for fence in waiting)])
+        if not whole:
+            return Level(processed, digest, None)
+        about_to_start = [Held(fence, started=False, started_ns=0, pid=0, result=None) for fence in waiting]
+        return Level(processed, digest, [*self._everything(), *about_to_start])
 
     @property
     def kill_due(self) -> Instant:
@@ -374,7 +390,7 @@ class Holdings:
         """What is to be told now."""
         boot = self._turn.now.boot
         if self._fresh and boot >= self._fresh_due:
-            self._tell_fresh()
+            self.tell_fresh()
         self._repeat(boot)
         if not self.news:
             return []
@@ -387,7 +403,8 @@ class Holdings:
                 unanswered[fence] = boot
         return found
 
-    def _tell_fresh(self) -> None:
+    def tell_fresh(self) -> None:
+        """Tell of processes that have just started, without waiting for their end."""
         for fence in self._fresh:
             attempt = self.attempts.get(fence)
             if attempt is not None and attempt.stage is Stage.RUNNING and fence not in self.news:
@@ -401,3 +418,13 @@ class Holdings:
             attempt = self.attempts.get(fence)
             if attempt is not None and attempt.result is not None:
                 self.news[fence] = attempt.result
+
+
+def _is_stopping(attempt: Attempt) -> bool:
+    return attempt.stage is not Stage.ENDED and (attempt.fenced or attempt.stopping is not None)
+
+
+def _phase(attempt: Attempt) -> HeldPhase:
+    if _is_stopping(attempt):
+        return HeldPhase.STOPPING
+    return HeldPhase.STARTED if attempt.stage is Stage.RUNNING else HeldPhase.HELD

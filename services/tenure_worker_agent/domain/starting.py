@@ -35,6 +35,11 @@ class Starting:
         self.closed = ""
         """Why nothing is started here any more; empty: it is."""
 
+    @property
+    def waiting(self) -> Iterable[str]:
+        """Fences of Starts that are processed and not begun."""
+        return self._waiting.keys()
+
     def take(self, starts: list[Start]) -> None:
         """Starts of the present stream."""
         if self.closed:

@@ -183,6 +183,11 @@ class Api:
         request = tasks_pb.CancelTasksRequest(filter=TaskFilter(ids=ids), reason=reason)
         return (await self.call("CancelTasks", request)).results
 
+    async def history(self, task_id: str) -> tasks_pb.GetTaskHistoryResponse:
+        request = tasks_pb.GetTaskHistoryRequest(task_id=task_id)
+        history: tasks_pb.GetTaskHistoryResponse = await self.call("GetTaskHistory", request)
+        return history
+
     async def watch(self, **fields: Any) -> AsyncIterator[tasks_pb.WatchTasksResponse]:
         request = tasks_pb.WatchTasksRequest(**fields).SerializeToString()
         call = self.channel.unary_stream("/tenure.v1.TaskService/WatchTasks")(request)

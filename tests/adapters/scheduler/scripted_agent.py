@@ -17,6 +17,7 @@ import grpc.aio
 from tenure.dispatch.v1 import worker_session_service_pb2 as pb
 from tenure.v1.task_pb2 import AttemptOutcome
 from tenure.v1.worker_admin_service_pb2 import Capacity
+from tenure_core.levels import HeldPhase, level_digest
 from tenure_runtime.rpc.transport import create_channel
 from tests.support.waiting import eventually
 
@@ -55,6 +56,7 @@ class ScriptedAgent:
         self.stops: list[pb.Stop] = []
         self.accepted: list[str] = []
         self.fenced: list[pb.Fenced] = []
+        self.lists_wanted = 0
         self.results = 0
         self.ended: grpc.aio.AioRpcError | None = None
         self.over = asyncio.Event()
@@ -105,6 +107,7 @@ class ScriptedAgent:
                 self._last_command = commands.number
                 self.stops.extend(commands.stops)
                 self.fenced.extend(commands.fenced)
+                self.lists_wanted += commands.list_held
                 if self.automatic:
                     self.results += len(commands.accepted)
                     if commands.starts:
@@ -135,6 +138,20 @@ class ScriptedAgent:
         """Say how attempts ended."""
         result = pb.AttemptResult(outcome=outcome, **facts)  # type: ignore[arg-type]
         await self.report(*(pb.AttemptReport(fence=fence, result=result) for fence in fences))
+
+    async def report_digest(self, held: dict[str, HeldPhase]) -> None:
+        """Say in short what it holds."""
+        size, digest = level_digest(held.items())
+        await self._report_level(pb.Level(last_command=self._last_command, count=size, digest=digest))
+
+    async def report_list(self, *held: pb.HeldAttempt) -> None:
+        """Say all that it holds."""
+        await self._report_level(pb.Level(last_command=self._last_command, whole=True, held=held))
+
+    async def _report_level(self, level: pb.Level) -> None:
+        assert self._call is not None
+        report = pb.Report(last_command=self._last_command, level=level)
+        await self._call.write(pb.SessionRequest(report=report).SerializeToString())
 
     def held(self) -> list[pb.HeldAttempt]:
         """Everything that it was told to start, as running."""

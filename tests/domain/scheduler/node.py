@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tenure_core.fence import Fence
+from tenure_core.levels import HeldPhase, level_digest
 from tenure_core.resources import Capacity
 from tenure_core.states import AttemptOutcome, OnDisconnect
 from tenure_scheduler.domain import commands as c
@@ -35,10 +36,12 @@ class Node:
     executed: set[Fence] = field(default_factory=set)
     accepted: set[Fence] = field(default_factory=set)
     refused: int = 0
+    list_wanted: bool = False
+    """The scheduler asked what it holds."""
 
     def hello(self, stream: int, epoch: int) -> e.HelloReceived:
         self.connect += 1
-        self.stream, self.welcome, self.processed = stream, False, 0
+        self.stream, self.welcome, self.processed, self.list_wanted = stream, False, 0, False
         held = [*self.holding(), *self.outbox.values()]
         hello = e.Hello(
             self.name,
@@ -59,6 +62,19 @@ class Node:
             for fence, started in self.running.items()
         ]
 
+    def digest(self) -> e.DigestReported:
+        """What it holds, in short."""
+        phases = {False: HeldPhase.HELD, True: HeldPhase.STARTED}
+        held = level_digest((str(fence), phases[started]) for fence, started in self.running.items())
+        return e.DigestReported(self.name, self.stream, self.processed, held)
+
+    def level(self) -> e.LevelReported:
+        """All that it holds."""
+        self.list_wanted = False
+        return e.LevelReported(
+            self.name, self.stream, self.processed, [*self.holding(), *self.outbox.values()]
+        )
+
     def reports(self) -> list[e.AttemptReport]:
         """Everything that it could say now."""
         started = [running(fence) for fence, started in self.running.items() if started]
@@ -74,6 +90,7 @@ class Node:
         assert message.number == self.processed + 1, "commands are numbered without a gap"
         assert self.welcome, "nothing before the welcome"
         self.processed = message.number
+        self.list_wanted |= message.list_held
         for stop in message.stops:
             if stop.fence in self.running:
                 self.end(stop.fence, stop.outcome)

@@ -236,8 +236,17 @@ class SchedulerMachine(RuleBasedStateMachine):
     def report_level(self, name: str) -> None:
         node = self.nodes[name]
         if node.welcome and node.stream:
-            held = [*node.holding(), *node.outbox.values()]
-            self.do(e.LevelReported(name, node.stream, node.processed, held))
+            self.do(node.level())
+
+    @rule(name=names)
+    def report_digest(self, name: str) -> None:
+        node = self.nodes[name]
+        if node.welcome and node.stream:
+            self.do(node.digest())
+            if node.list_wanted and node.stream:
+                self.do(node.level())
+                self.do(node.digest())
+                assert not node.list_wanted or not node.stream, "the list repairs what the digest showed"
 
     @rule(data=st.data(), state=st.sampled_from([LogState.COMPLETE, LogState.INCOMPLETE]))
     def log_arrives(self, data: st.DataObject, state: LogState) -> None:

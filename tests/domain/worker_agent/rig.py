@@ -153,6 +153,7 @@ class Rig:
         self.welcome(self.greet())
         self.beat()
         self.take(c.Say)
+        self.take(c.SendReport)  # what it holds: nothing
         return self
 
     def lose_stream(self) -> None:

@@ -56,28 +56,46 @@ class Hello(_message.Message):
     def __init__(self, worker: _Optional[str] = ..., instance: _Optional[str] = ..., boot_id: _Optional[str] = ..., connect: _Optional[int] = ..., incarnation: _Optional[int] = ..., epoch: _Optional[int] = ..., version: _Optional[str] = ..., capacity: _Optional[_Union[_worker_admin_service_pb2.Capacity, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., task_types: _Optional[_Iterable[str]] = ..., held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ..., reduced_guarantees: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HeldAttempt(_message.Message):
-    __slots__ = ("fence", "started", "started_at", "result", "pid")
+    __slots__ = ("fence", "started", "started_at", "result", "pid", "stopping")
     FENCE_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
+    STOPPING_FIELD_NUMBER: _ClassVar[int]
     fence: str
     started: bool
     started_at: _timestamp_pb2.Timestamp
     result: AttemptResult
     pid: int
-    def __init__(self, fence: _Optional[str] = ..., started: _Optional[bool] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[AttemptResult, _Mapping]] = ..., pid: _Optional[int] = ...) -> None: ...
+    stopping: bool
+    def __init__(self, fence: _Optional[str] = ..., started: _Optional[bool] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[AttemptResult, _Mapping]] = ..., pid: _Optional[int] = ..., stopping: _Optional[bool] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("last_command", "attempts", "phase")
+    __slots__ = ("last_command", "attempts", "phase", "level")
     LAST_COMMAND_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
     last_command: int
     attempts: _containers.RepeatedCompositeFieldContainer[AttemptReport]
     phase: _worker_admin_service_pb2.WorkerPhase
-    def __init__(self, last_command: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[AttemptReport, _Mapping]]] = ..., phase: _Optional[_Union[_worker_admin_service_pb2.WorkerPhase, str]] = ...) -> None: ...
+    level: Level
+    def __init__(self, last_command: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[AttemptReport, _Mapping]]] = ..., phase: _Optional[_Union[_worker_admin_service_pb2.WorkerPhase, str]] = ..., level: _Optional[_Union[Level, _Mapping]] = ...) -> None: ...
+
+class Level(_message.Message):
+    __slots__ = ("last_command", "count", "digest", "whole", "held")
+    LAST_COMMAND_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    last_command: int
+    count: int
+    digest: int
+    whole: bool
+    held: _containers.RepeatedCompositeFieldContainer[HeldAttempt]
+    def __init__(self, last_command: _Optional[int] = ..., count: _Optional[int] = ..., digest: _Optional[int] = ..., whole: _Optional[bool] = ..., held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ...) -> None: ...
 
 class AttemptReport(_message.Message):
     __slots__ = ("fence", "started", "result", "not_started", "stopped")
@@ -190,20 +208,22 @@ class Refusal(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class Commands(_message.Message):
-    __slots__ = ("number", "starts", "stops", "accepted", "fenced", "placements")
+    __slots__ = ("number", "starts", "stops", "accepted", "fenced", "placements", "list_held")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     STARTS_FIELD_NUMBER: _ClassVar[int]
     STOPS_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     FENCED_FIELD_NUMBER: _ClassVar[int]
     PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
+    LIST_HELD_FIELD_NUMBER: _ClassVar[int]
     number: int
     starts: _containers.RepeatedCompositeFieldContainer[Start]
     stops: _containers.RepeatedCompositeFieldContainer[Stop]
     accepted: _containers.RepeatedScalarFieldContainer[str]
     fenced: _containers.RepeatedCompositeFieldContainer[Fenced]
     placements: _containers.RepeatedCompositeFieldContainer[Placement]
-    def __init__(self, number: _Optional[int] = ..., starts: _Optional[_Iterable[_Union[Start, _Mapping]]] = ..., stops: _Optional[_Iterable[_Union[Stop, _Mapping]]] = ..., accepted: _Optional[_Iterable[str]] = ..., fenced: _Optional[_Iterable[_Union[Fenced, _Mapping]]] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ...) -> None: ...
+    list_held: bool
+    def __init__(self, number: _Optional[int] = ..., starts: _Optional[_Iterable[_Union[Start, _Mapping]]] = ..., stops: _Optional[_Iterable[_Union[Stop, _Mapping]]] = ..., accepted: _Optional[_Iterable[str]] = ..., fenced: _Optional[_Iterable[_Union[Fenced, _Mapping]]] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ..., list_held: _Optional[bool] = ...) -> None: ...
 
 class Placement(_message.Message):
     __slots__ = ("fence", "relay_id", "relay_address")
