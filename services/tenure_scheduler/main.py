@@ -104,7 +104,6 @@ def add_services(server: Server, replica: Replica, config: SchedulerConfig) -> N
     server.add(
         cluster_service_pb2.DESCRIPTOR.services_by_name["ClusterService"],
         cluster.ClusterService(replica, version=VERSION, cluster=config.cluster),
-        unimplemented={"VerifyFence": cluster.FENCE_SENTENCE},
     )
     server.add(
         workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"],

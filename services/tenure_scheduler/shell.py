@@ -165,13 +165,27 @@ class Shell:
         """Return when everything that the caller can have seen up to now is committed."""
         self.check_open()
         mark = self.core.dirty_marked
-        if mark <= self._committed_mark:
-            return
+        if mark > self._committed_mark:
+            await self._commit_after(mark, -1, remaining)
+
+    async def proved(self, remaining: float | None = None) -> None:
+        """Return when everything seen up to now is committed, and a commit begun after this call succeeded.
+
+        A replica may have been replaced without knowing it: its lease was revoked, or somebody usurped the
+        lead. Its memory may be old then, but the commit that follows fails. So whatever must never be said
+        from an old memory waits for this.
+        """
+        self.check_open()
+        await self._commit_after(self.core.dirty_marked, self._begun, remaining)
+
+    async def _commit_after(self, mark: int, after: int, remaining: float | None) -> None:
+        """Wait for the commit that covers `mark` and for one with a number above `after`."""
         self._ticket += 1
         ticket = self._ticket
         future = self._loop.create_future()
         self._callers[ticket] = Caller(future, gives_up_at(remaining))
-        self._queue.append(_Waiting(mark, -1, future))
+        self._queue.append(_Waiting(mark, after, future))
+        self._commit_next()
         try:
             await future
         finally:

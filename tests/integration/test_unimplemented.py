@@ -15,7 +15,6 @@ from tenure_runtime.rpc.transport import create_channel
 
 LATER = {
     "ClaimService": {"ClaimTasks", "HeartbeatClaims", "CompleteClaim", "FailClaim", "ReleaseClaims"},
-    "ClusterService": {"VerifyFence"},
     "TaskTypeService": {"RegisterTaskType", "DeprecateTaskType"},
     "WorkerAdminService": {"DrainWorkers", "CancelDrain", "DeclareWorkersDead"},
     "WorkflowService": {"StartWorkflow", "GetWorkflowRun"},

@@ -16,7 +16,7 @@ from tenure_runtime.rpc.call import Call
 from tenure_runtime.rpc.transport import PUBLIC_MESSAGE_BYTES
 from tenure_scheduler.adapters.directory import Directory
 from tenure_scheduler.adapters.dispatch_codec import fence_of
-from tenure_scheduler.adapters.filters import worker_test
+from tenure_scheduler.adapters.filters import refuse_damaged, worker_test
 from tenure_scheduler.adapters.ports import Leader
 from tenure_scheduler.adapters.public import worker_message
 from tenure_scheduler.adapters.rules import SUBMIT_TASKS
@@ -29,7 +29,6 @@ DEAD_SENTENCE: Final = "workers cannot be declared dead by hand yet: stop the ag
 TYPES_SENTENCE: Final = "task types cannot be registered yet: noop and echo are built in"
 WORKFLOW_SENTENCE: Final = "workflows do not exist yet: submit the tasks one after the other"
 CLAIM_SENTENCE: Final = "claims do not exist yet: run a worker agent"
-FENCE_SENTENCE: Final = "fences cannot be verified yet: store the highest fence that a resource has seen"
 _DESCRIPTIONS: Final = {
     "noop": "Does nothing and succeeds; takes the whole way of a task except for a process.",
     "echo": "Runs a script of ECHO, SLEEP, LOG, RETURN and RAISE lines as a process.",
@@ -134,8 +133,8 @@ class LogStateService:
         return ingest_pb.ReportLogStateResponse(unknown=unknown)
 
 
-class ServerFacts(Protocol):
-    """What the replica knows of itself and the others."""
+class ServerFacts(Leader, Protocol):
+    """The replica: what it knows of itself and the others, and its leadership."""
 
     name: str
     address: str
@@ -148,7 +147,7 @@ class ServerFacts(Protocol):
 
 
 class ClusterService:
-    """tenure.v1.ClusterService; answered by every replica itself."""
+    """tenure.v1.ClusterService; every replica answers for itself what is not about tasks."""
 
     def __init__(self, facts: ServerFacts, *, version: str, cluster: str) -> None:
         self._facts = facts
@@ -179,6 +178,20 @@ class ClusterService:
                 for p in _sorted(directory.relays)
             ],
             limits=_limits(facts.core_config),
+        )
+
+    async def VerifyFence(  # noqa: N802
+        self, request: cluster_pb.VerifyFenceRequest, call: Call
+    ) -> cluster_pb.VerifyFenceResponse:
+        """Whether a fence still holds its task."""
+        reign, fence = self._facts.leading(), fence_of(request.fence)
+        refuse_damaged(reign.core, fence.task)
+        verdict = reign.core.verify(fence)
+        await reign.shell.proved(call.remaining())
+        return cluster_pb.VerifyFenceResponse(
+            valid=verdict.valid,
+            current_fence="" if verdict.current is None else str(verdict.current),
+            reason=verdict.reason,
         )
 
 

@@ -37,7 +37,7 @@ def one_task(core: Core, text: str, path: str = "task_id") -> Task:
     """
     found = core.find(text)
     if not found:
-        _refuse_damaged(core, text)
+        refuse_damaged(core, text)
         raise NotFound(kind="task", name=text)
     if len(found) >= _TWO:
         sentence = f"{text!r} is the beginning of several ids, such as {found[0].id} and {found[1].id}"
@@ -45,7 +45,8 @@ def one_task(core: Core, text: str, path: str = "task_id") -> Task:
     return found[0]
 
 
-def _refuse_damaged(core: Core, text: str) -> None:
+def refuse_damaged(core: Core, text: str) -> None:
+    """DataLoss when the record of the task with this id or prefix is damaged."""
     for task_id, damaged in core.world.damaged.items():
         if task_id.startswith(text):
             raise _lost(damaged)

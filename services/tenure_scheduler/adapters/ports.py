@@ -37,6 +37,9 @@ class Door(Protocol):
     async def settled(self, remaining: float | None = None) -> None:
         """Return when everything that can have been seen up to now is committed."""
 
+    async def proved(self, remaining: float | None = None) -> None:
+        """The same, and a commit begun after this call has succeeded: this replica still led then."""
+
     async def applied(self) -> None:
         """Return when the core has seen everything that was posted up to now."""
 

@@ -37,6 +37,8 @@ _ID: Final = "[0-9a-hjkmnp-tv-z]{4,20}"
 _ID_SAYS: Final = (
     "is not a task id: 20 characters of 0-9, a-z without i, l, o, u, or the first 4 or more of them"
 )
+_FENCE: Final = r"[1-9][0-9]{0,18}\.[0-9a-hjkmnp-tv-z]{20}\.[1-9][0-9]{0,18}"
+_FENCE_SAYS: Final = "is not a fence: <incarnation>.<task id of 20 characters>.<attempt>, as in TENURE_FENCE"
 _WORKER: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?"
 _WORKER_SAYS: Final = "use 1 to 128 letters, digits, '.', '_', '-', with a letter or digit at both ends"
 
@@ -134,6 +136,7 @@ RULES: Final[Rules] = {
     workers_pb.CordonWorkersRequest: {"names": _workers(), "reason": text(max=2000)},
     workers_pb.UncordonWorkersRequest: {"names": _workers()},
     cluster_pb.GetServerInfoRequest: {},
+    cluster_pb.VerifyFenceRequest: {"fence": text(required=True, pattern=_FENCE, says=_FENCE_SAYS)},
     types_pb.ListTaskTypesRequest: {},
     types_pb.GetTaskTypeRequest: {"name": text(required=True, max=200)},
     workers_pb.Capacity: {

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tenure_core.fence import Fence
 from tenure_core.states import TaskState
 from tenure_core.timing import Instant, Now
 from tenure_scheduler.domain import events as e
@@ -28,6 +29,7 @@ from tenure_scheduler.domain.explain import Explanation, explain
 from tenure_scheduler.domain.load import Records, load, own_token
 from tenure_scheduler.domain.model import Attempt, Task, Worker
 from tenure_scheduler.domain.placement import place
+from tenure_scheduler.domain.verify import FenceVerdict, verify
 from tenure_scheduler.domain.views import Page, TaskFilter, exclusive_fences, find, page, seen
 from tenure_scheduler.domain.world import RemovedTask, World
 
@@ -260,6 +262,10 @@ class Core:
     def explain(self, task: Task) -> Explanation:
         """Why `task` stands where it stands."""
         return explain(self.world, seen(self.world, task))
+
+    def verify(self, fence: Fence) -> FenceVerdict:
+        """Whether `fence` still holds its task."""
+        return verify(self.world, fence)
 
     def workers(self) -> Mapping[str, Worker]:
         """All workers by name."""

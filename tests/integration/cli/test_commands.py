@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COMMANDS = [
     "up", "down", "demo", "run", "submit", "wait", "ps", "show", "logs", "cancel", "retry", "release",
-    "explain", "history", "workers", "cordon", "uncordon", "server info",
+    "explain", "history", "verify-fence", "workers", "cordon", "uncordon", "server info",
 ]  # fmt: skip
 
 
@@ -226,6 +226,22 @@ def test_a_task_is_shown_by_any_unique_prefix(tenure: Terminal) -> None:
     again = tenure.out("retry", task_id)
     tenure("wait", again, code=4)
     assert json.loads(tenure.out("show", "--json", again))["retry_of"] == task_id
+
+
+def test_a_task_asks_whether_its_own_fence_holds(tenure: Terminal) -> None:
+    address = f"TENURE_ADDRESS={tenure.env['TENURE_ADDRESS']}"
+    done = tenure("run", "--name", "fenced", "--env", address, "--", *TENURE, "verify-fence")
+    (task_id,) = tenure.out("ps", "-a", "-q", "--name", "fenced").splitlines()
+    word, fence = done.stdout.split()
+    assert word == "valid:"
+    assert fence.split(".")[1:] == [task_id, "1"]
+    said = tenure("verify-fence", fence, code=1).stdout
+    assert said == f"not valid: the task is SUCCEEDED; the newest fence is {fence}\n"
+    answer = json.loads(tenure("verify-fence", "--json", fence, code=1).stdout)
+    assert (answer["valid"], answer["current_fence"]) == (False, fence)
+    assert "fence: is not a fence" in tenure("verify-fence", "1.2.3", code=125).stderr
+    outside = {"TENURE_FENCE": ""}
+    assert "does not run inside a task" in tenure("verify-fence", env=outside, code=2).stderr
 
 
 def test_logs_are_followed_to_the_end(tenure: Terminal) -> None:

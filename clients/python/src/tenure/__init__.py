@@ -19,17 +19,20 @@ if TYPE_CHECKING:
     from tenure.buffers import keep_buffers
     from tenure.client import Client, Submitted
     from tenure.contexts import Tls
+    from tenure.fencing import Fence, current_fence
     from tenure.specs import echo, noop, process
     from tenure.v1.task_pb2 import Task, TaskFilter
     from tenure.v1.task_spec_pb2 import TaskSpec
 
 __all__ = [
     "Client",
+    "Fence",
     "Submitted",
     "Task",
     "TaskFilter",
     "TaskSpec",
     "Tls",
+    "current_fence",
     "echo",
     "errors",
     "keep_buffers",
@@ -39,11 +42,13 @@ __all__ = [
 
 _HOME: Final = {
     "Client": "tenure.client",
+    "Fence": "tenure.fencing",
     "Submitted": "tenure.client",
     "Task": "tenure.v1.task_pb2",
     "TaskFilter": "tenure.v1.task_pb2",
     "TaskSpec": "tenure.v1.task_spec_pb2",
     "Tls": "tenure.contexts",
+    "current_fence": "tenure.fencing",
     "echo": "tenure.specs",
     "keep_buffers": "tenure.buffers",
     "noop": "tenure.specs",

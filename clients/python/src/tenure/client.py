@@ -19,6 +19,7 @@ from tenure.calls import ATTEMPT_TIMEOUT, Caller
 from tenure.channels import Servers
 from tenure.contexts import Tls, resolve
 from tenure.errors import DeadlineExceeded, TenureError
+from tenure.fencing import current_fence
 from tenure.streams import Relays, tail, watch
 from tenure.v1 import cluster_service_pb2 as cluster
 from tenure.v1 import log_service_pb2 as logs
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
     from types import TracebackType
 
+    from tenure.fencing import Fence
     from tenure.v1.task_spec_pb2 import TaskSpec
 
 WHOLE_ID: Final = 20
@@ -357,6 +359,22 @@ class Client:
     async def server_info(self) -> cluster.GetServerInfoResponse:
         """Versions, limits, the leader and the log relays; answered without a leader as well."""
         return await self._call(methods.SERVER_INFO, cluster.GetServerInfoRequest())
+
+    async def verify_fence(self, fence: Fence | str | None = None) -> cluster.VerifyFenceResponse:
+        """Whether a fence still holds its task: `valid`, else a `reason`, and the `current_fence`.
+
+        Linearizable, through any replica. It may be over when the answer arrives: a resource that must never
+        be written by a stale attempt has to compare fences itself (`tenure.Fence.order`).
+
+        Args:
+            fence: whose; None: that of the attempt in which this process runs (`tenure.current_fence`).
+
+        Raises:
+            InvalidArgument: it is no fence.
+            BadConfiguration: there is none given, and this process runs in no task.
+        """
+        text = str(current_fence() if fence is None else fence)
+        return await self._call(methods.VERIFY_FENCE, cluster.VerifyFenceRequest(fence=text))
 
     def follow_logs(
         self,

@@ -36,6 +36,7 @@ UNCORDON: Final = Rpc(_W + "UncordonWorkers", w.UncordonWorkersRequest, w.Uncord
 
 _C: Final = "/tenure.v1.ClusterService/"
 SERVER_INFO: Final = Rpc(_C + "GetServerInfo", c.GetServerInfoRequest, c.GetServerInfoResponse)
+VERIFY_FENCE: Final = Rpc(_C + "VerifyFence", c.VerifyFenceRequest, c.VerifyFenceResponse)
 
 _L: Final = "/tenure.v1.LogService/"
 TAIL: Final = Rpc(_L + "TailLogs", l.TailLogsRequest, l.TailLogsResponse, streams=True)

@@ -29,7 +29,7 @@ app = typer.Typer(
 server_app = typer.Typer(help="See the servers.", no_args_is_help=True, **NO_RICH)
 
 cluster_app = typer.Typer(
-    help="Look after the store of the schedulers, with etcd's credentials.", no_args_is_help=True, **NO_RICH
+    help="Look after the store, with etcd's credentials.", no_args_is_help=True, **NO_RICH
 )
 
 
@@ -106,6 +106,12 @@ _add(tasks.retry, "retry", "tenure retry 4kx9")
 _add(tasks.release, "release", "tenure release 4kx9")
 _add(tasks.explain, "explain", "tenure explain 4kx9")
 _add(tasks.history, "history", "tenure history 4kx9")
+_add(
+    tasks.verify_fence,
+    "verify-fence",
+    "tenure verify-fence && ./publish.sh       inside a task: only while this attempt holds it",
+    "tenure verify-fence 1.4kx90a7d2m5n8p1r3t6v.2",
+)
 _add(workers.workers, "workers", "tenure workers", "tenure workers --json")
 _add(workers.cordon, "cordon", "tenure cordon worker-1 --reason 'new disk'")
 _add(workers.uncordon, "uncordon", "tenure uncordon worker-1")

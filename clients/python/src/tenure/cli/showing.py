@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from tenure.v1 import task_service_pb2 as ts
-    from tenure.v1.cluster_service_pb2 import GetServerInfoResponse
+    from tenure.v1.cluster_service_pb2 import GetServerInfoResponse, VerifyFenceResponse
     from tenure.v1.task_spec_pb2 import TaskSpec
     from tenure.v1.worker_admin_service_pb2 import Worker
 
@@ -113,6 +113,17 @@ def attempts(answer: ts.GetTaskHistoryResponse, as_json: bool) -> None:
         print(f"{answer.dropped} older attempts are no longer kept.")
     headings = ("TRY", "WORKER", "OUTCOME", "EXIT", "TOOK", "STARTED", "WHY")
     show_table(headings, [_attempt_row(attempt) for attempt in answer.attempts])
+
+
+def fence(answer: VerifyFenceResponse, as_json: bool) -> None:
+    """Whether a fence holds."""
+    if as_json:
+        print(dumps(of_message(answer)))
+    elif answer.valid:
+        print(f"valid: {answer.current_fence}")
+    else:
+        newest = f"; the newest fence is {answer.current_fence}" if answer.current_fence else ""
+        print(f"not valid: {answer.reason}{newest}")
 
 
 def workers(found: Iterable[Worker], as_json: bool) -> None:

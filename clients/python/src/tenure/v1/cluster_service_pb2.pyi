@@ -75,9 +75,11 @@ class VerifyFenceRequest(_message.Message):
     def __init__(self, fence: _Optional[str] = ...) -> None: ...
 
 class VerifyFenceResponse(_message.Message):
-    __slots__ = ("valid", "current_fence")
+    __slots__ = ("valid", "current_fence", "reason")
     VALID_FIELD_NUMBER: _ClassVar[int]
     CURRENT_FENCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     valid: bool
     current_fence: str
-    def __init__(self, valid: _Optional[bool] = ..., current_fence: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, valid: _Optional[bool] = ..., current_fence: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...

@@ -60,8 +60,14 @@ class ClusterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyFence(self, request, context):
-        """Whether a fence is still the newest of its task, for user code that guards an effect. Answers UNIMPLEMENTED
-        until it exists.
+        """Whether a fence still holds its task, for user code that guards an effect of its own. Linearizable through
+        any replica: the answer rests on a commit that began after the call did, so a leader that was replaced never
+        says "valid" from its memory; it blocks for that one write to etcd. Changes nothing, safe to retry. "Valid"
+        is about the time of the call and may be over when the answer arrives: a resource that must not be written
+        by a stale holder has to keep the highest fence itself, and refuse lower ones. INVALID_ARGUMENT at `fence`
+        for text that is no fence; a task that is not known is not an error, since the fence of a task that was
+        removed is superseded: `valid` is false. DATA_LOSS when the record of the task is damaged; UNAVAILABLE
+        without a leader, or when the lead is lost meanwhile, and RESOURCE_EXHAUSTED while etcd is full.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,8 +38,14 @@ class ClusterServiceStub:
     a leader and without etcd; only a server that stops answers UNAVAILABLE. Does not block. Safe to retry.
     """
     VerifyFence: _grpc.UnaryUnaryMultiCallable[_cluster_service_pb2.VerifyFenceRequest, _cluster_service_pb2.VerifyFenceResponse]
-    """Whether a fence is still the newest of its task, for user code that guards an effect. Answers UNIMPLEMENTED
-    until it exists.
+    """Whether a fence still holds its task, for user code that guards an effect of its own. Linearizable through
+    any replica: the answer rests on a commit that began after the call did, so a leader that was replaced never
+    says "valid" from its memory; it blocks for that one write to etcd. Changes nothing, safe to retry. "Valid"
+    is about the time of the call and may be over when the answer arrives: a resource that must not be written
+    by a stale holder has to keep the highest fence itself, and refuse lower ones. INVALID_ARGUMENT at `fence`
+    for text that is no fence; a task that is not known is not an error, since the fence of a task that was
+    removed is superseded: `valid` is false. DATA_LOSS when the record of the task is damaged; UNAVAILABLE
+    without a leader, or when the lead is lost meanwhile, and RESOURCE_EXHAUSTED while etcd is full.
     """
 
 @_typing.type_check_only
@@ -52,8 +58,14 @@ class ClusterServiceAsyncStub(ClusterServiceStub):
     a leader and without etcd; only a server that stops answers UNAVAILABLE. Does not block. Safe to retry.
     """
     VerifyFence: _aio.UnaryUnaryMultiCallable[_cluster_service_pb2.VerifyFenceRequest, _cluster_service_pb2.VerifyFenceResponse]  # type: ignore[assignment]
-    """Whether a fence is still the newest of its task, for user code that guards an effect. Answers UNIMPLEMENTED
-    until it exists.
+    """Whether a fence still holds its task, for user code that guards an effect of its own. Linearizable through
+    any replica: the answer rests on a commit that began after the call did, so a leader that was replaced never
+    says "valid" from its memory; it blocks for that one write to etcd. Changes nothing, safe to retry. "Valid"
+    is about the time of the call and may be over when the answer arrives: a resource that must not be written
+    by a stale holder has to keep the highest fence itself, and refuse lower ones. INVALID_ARGUMENT at `fence`
+    for text that is no fence; a task that is not known is not an error, since the fence of a task that was
+    removed is superseded: `valid` is false. DATA_LOSS when the record of the task is damaged; UNAVAILABLE
+    without a leader, or when the lead is lost meanwhile, and RESOURCE_EXHAUSTED while etcd is full.
     """
 
 class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -75,8 +87,14 @@ class ClusterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cluster_service_pb2.VerifyFenceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cluster_service_pb2.VerifyFenceResponse, _abc.Awaitable[_cluster_service_pb2.VerifyFenceResponse]]:
-        """Whether a fence is still the newest of its task, for user code that guards an effect. Answers UNIMPLEMENTED
-        until it exists.
+        """Whether a fence still holds its task, for user code that guards an effect of its own. Linearizable through
+        any replica: the answer rests on a commit that began after the call did, so a leader that was replaced never
+        says "valid" from its memory; it blocks for that one write to etcd. Changes nothing, safe to retry. "Valid"
+        is about the time of the call and may be over when the answer arrives: a resource that must not be written
+        by a stale holder has to keep the highest fence itself, and refuse lower ones. INVALID_ARGUMENT at `fence`
+        for text that is no fence; a task that is not known is not an error, since the fence of a task that was
+        removed is superseded: `valid` is false. DATA_LOSS when the record of the task is damaged; UNAVAILABLE
+        without a leader, or when the lead is lost meanwhile, and RESOURCE_EXHAUSTED while etcd is full.
         """
 
 def add_ClusterServiceServicer_to_server(servicer: ClusterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

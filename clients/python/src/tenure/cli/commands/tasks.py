@@ -1,4 +1,4 @@
-"""`wait`, `ps`, `show`, `cancel`, `retry`, `release`, `explain`, `history`: tasks that exist."""
+"""`wait`, `ps`, `show`, `cancel`, `retry`, `release`, `explain`, `history`, `verify-fence`: known tasks."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -214,6 +214,29 @@ def history(task_id: o.TaskId, as_json: o.Json = False) -> None:
         from tenure.cli import showing
 
         showing.attempts(await client.history(task_id), as_json)
+
+    with_client(act)
+
+
+def verify_fence(
+    fence: Annotated[
+        str | None, typer.Argument(metavar="[FENCE]", help="A fence. [default: $TENURE_FENCE, inside a task]")
+    ] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Say whether a fence still holds its task.
+
+    The exit code is 0 if it does, and 1 if it does not. It may be over a moment later: a resource that must
+    never be written by a stale attempt has to compare fences itself.
+    """
+    from tenure.cli.running import with_client
+
+    async def act(client: "Client") -> int:
+        from tenure.cli import showing
+
+        answer = await client.verify_fence(fence)
+        showing.fence(answer, as_json)
+        return int(not answer.valid)
 
     with_client(act)
 
