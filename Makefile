@@ -13,7 +13,7 @@ SOURCES := services clients/python/src tests bench deploy/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test retest coverage bench check check-python check-protos format generate proto-baseline grpcurl lock clean
+.PHONY: help setup demo test retest simulate coverage bench check check-python check-protos format generate proto-baseline grpcurl lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ test: $(DEV) ## Run all tests (ARGS='-k lease' to choose)
 
 retest: $(DEV) ## Run again, one at a time, what failed in the last `make test`
 	@pytest --last-failed --last-failed-no-failures none
+
+simulate: $(DEV) ## Run SEEDS=2000 clusters on virtual time under drawn faults, from seed FIRST=0 on
+	@python -m tests.simulation --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0) $(ARGS)
 
 coverage: $(DEV) ## Run all tests and report which lines they did not reach
 	@rm -f .coverage .coverage.*

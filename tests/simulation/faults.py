@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
 
+from tenure_runtime.etcd.stubs import rpc
 from tenure_scheduler.domain import events as e
 from tests.simulation.fleet import Fleet
 from tests.simulation.nodes import Node
@@ -269,6 +270,16 @@ def lose_lease(fleet: Fleet) -> None:
         fleet.etcd.store.revoke(lease)
 
 
+def delete_live(fleet: Fleet) -> None:
+    """Somebody deletes a worker's `live` key by hand; its lease goes on."""
+    store, prefix = fleet.etcd.store, fleet.record.keys.workers
+    lives = [key for key in store.order if key.startswith(prefix) and key.endswith(b"/live")]
+    lives = [key for key in lives if store.current(key) is not None]
+    if lives:
+        delete = rpc.DeleteRangeRequest(key=fleet.world.random.choice(lives))
+        store.txn(rpc.TxnRequest(success=[rpc.RequestOp(request_delete_range=delete)]))
+
+
 def fill_etcd(fleet: Fleet) -> None:
     """The alarm NOSPACE, until somebody frees space."""
     fleet.etcd.store.no_space = True
@@ -374,6 +385,7 @@ KINDS: Final[dict[str, tuple[int, Fault]]] = {
     "stall watches": (2, stall_watches),
     "compact": (2, compact),
     "lose lease": (2, lose_lease),
+    "delete live key": (1, delete_live),
     "etcd full": (1, fill_etcd),
     "partition agent-scheduler": (4, lambda fleet: partition(fleet, "agent-scheduler")),
     "partition scheduler-etcd": (3, lambda fleet: partition(fleet, "scheduler-etcd")),

@@ -56,6 +56,8 @@ class Outcome:
     states: Counter[str] = field(default_factory=Counter)
     failed_calls: int = 0
     commits: int = 0
+    fingerprint: int = 0
+    """Of everything that was committed: the same seed gives the same."""
 
 
 class Fleet:
@@ -178,6 +180,7 @@ class Fleet:
         outcome.seconds = self.world.now
         outcome.commits = self.record.commits
         outcome.failed_calls = self.users.told.failed
+        outcome.fingerprint = self.record.fingerprint
         for seen in self.record.tasks.values():
             outcome.states[TaskState(seen.record.state).name] += 1
         return outcome

@@ -17,7 +17,8 @@ from tenure_runtime.etcd.errors import EtcdLeaseNotFound, EtcdRefused, EtcdUnava
 from tenure_runtime.etcd.leases import WorkerLeases
 from tenure_runtime.etcd.ops import created_at, modified_at, value_is
 from tenure_scheduler.domain import commands as c
-from tenure_scheduler.domain import losses, reports, sessions
+from tenure_scheduler.domain import core, losses, reports, sessions
+from tenure_scheduler.domain import events as e
 from tenure_scheduler.shell import Shell
 from tenure_worker_agent.domain import lease as agent_lease
 from tenure_worker_agent.domain import starting
@@ -28,6 +29,11 @@ from tests.simulation.users import Load
 from tests.simulation.world import World
 
 TASKS: Final = 60
+LONG_EXCLUSIVE: Final = {
+    "replicas": 2,
+    "ttl": 10.0,
+    "load": Load(tasks=20, within=3.0, noops=0.0, exclusive=1.0, durations=(60.0,)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,22 +159,52 @@ def _delete_any_live(original: Any) -> Any:
     return seal
 
 
+def _cut_from_leader_with_old_news(fleet: Fleet) -> None:
+    """As `_cut_from_leader`; and the other replica's watch is behind."""
+
+    def stall() -> None:
+        for member in fleet.etcd.members:
+            member.watches_stall = True
+
+    fleet.world.later(6.0, stall)
+    _cut_from_leader(fleet)
+
+
 def _cut_from_leader(fleet: Fleet) -> None:
-    """Every agent is cut from the leader for long and beats at the other replica, whose watch is behind."""
+    """All agents but one are cut from the leader for long, and beat at the other replica."""
 
     def cut() -> None:
         leader = fleet.leader
         if leader is None:
             fleet.world.later(0.5, cut)
             return
-        for member in fleet.etcd.members:
-            member.watches_stall = True
         for node in fleet.nodes[1:]:
             fleet.network.cut(node.host, leader.process.host)
             fleet.network.cut(leader.process.host, node.host)
 
     fleet.broken += 1
     fleet.world.later(6.0, cut)
+    fleet.world.later(60.0, lambda: setattr(fleet, "broken", fleet.broken - 1))
+
+
+def _overtaken_hellos(fleet: Fleet) -> None:
+    """Again and again an agent dies whose hello is still on its way, and its successor's is faster."""
+    random = fleet.world.random
+    fleet.broken += 1
+
+    def slow(node: Node, seconds: float) -> None:
+        for scheduler in fleet.schedulers:
+            fleet.network.weather(node.host, scheduler.process.host).slow = seconds
+        node.kill_agent()
+
+    def overtake(node: Node) -> None:
+        if fleet.world.now < 45.0:
+            slow(node, 4.0)
+            fleet.world.later(0.5, slow, node, 0.0)
+            fleet.world.later(random.uniform(5.0, 8.0), overtake, node)
+
+    for node in fleet.nodes:
+        fleet.world.later(random.uniform(2.0, 6.0), overtake, node)
     fleet.world.later(60.0, lambda: setattr(fleet, "broken", fleet.broken - 1))
 
 
@@ -228,7 +264,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "live compare",
         "nothing is assigned to a session that has ended",
         lambda: _compares_without("live"),
-        ("pause agent", "power off", "late writes", "lose lease"),
+        ("delete live key", "stall watches", "lag watches"),
     ),
     Mutation(
         "resend until definite",
@@ -258,18 +294,15 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "read after renew",
         "a renewed lease does not prove that the session holds",
         lambda: patch.object(WorkerLeases, "verify_alive", _only_renew),
-        plan=_cut_from_leader,
-        fleet={
-            "replicas": 2,
-            "ttl": 10.0,
-            "load": Load(tasks=20, within=3.0, noops=0.0, exclusive=1.0, durations=(60.0,)),
-        },
+        plan=_cut_from_leader_with_old_news,
+        fleet=LONG_EXCLUSIVE,
     ),
     Mutation(
         "proof wait of exclusive tasks",
         "a stop task goes on elsewhere only when its warden has killed it for certain",
         lambda: patch.object(losses, "arm_exclusive", _no_proof_wait),
-        ("kill agent", "pause agent", "partition agent-scheduler", "power off"),
+        plan=_cut_from_leader,
+        fleet=LONG_EXCLUSIVE,
     ),
     Mutation(
         "deadline from the send",
@@ -281,8 +314,13 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "connect counter",
         "a copy of a worker, or an old hello that comes late, takes no session over",
-        lambda: patch.object(sessions, "on_hello", _hello_with_any_counter(sessions.on_hello)),
-        ("duplicate agent", "roll back state directory"),
+        lambda: patch.dict(core.HANDLERS, {e.HelloReceived: _hello_with_any_counter(sessions.on_hello)}),
+        plan=_overtaken_hellos,
+        fleet={
+            "replicas": 1,
+            "ttl": 10.0,
+            "load": Load(tasks=200, within=40.0, noops=0.0, exclusive=1.0, durations=(1.0, 3.0)),
+        },
     ),
     Mutation(
         "starts end with their stream",

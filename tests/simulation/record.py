@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
+from zlib import crc32
 
 from tenure_core.fence import Fence
 from tenure_core.states import TASK_TRANSITIONS, TERMINAL, AttemptOutcome, TaskState, WorkerVerdict
@@ -48,6 +49,7 @@ class Record:
     rewound: bool = False
     """The store was restored from a backup: what was told before may be gone."""
     commits: int = 0
+    fingerprint: int = 0
     committed_at: dict[int, float] = field(default_factory=dict)
     """When each leadership last committed a batch."""
     _lives: dict[bytes, int] = field(default_factory=dict)
@@ -79,6 +81,7 @@ class Record:
         keys = self.keys
         for event in events:
             key, value = event.kv.key, event.kv.value
+            self.fingerprint = crc32(value, crc32(key, self.fingerprint))
             if key.startswith(keys.tasks):
                 self._task(key[len(keys.tasks) :].decode(), event, revision)
             elif key.startswith(keys.owns) and value:

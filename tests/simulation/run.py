@@ -1,6 +1,6 @@
 """How are many seeds run, and one of them again?
 
-Every seed is one cluster in one process of the pool. A seed that fails is printed with what it violated and
+Every seed is one cluster, in one process of a pool. A seed that fails is printed with what it violated and
 the command that runs exactly it again.
 """
 
@@ -18,6 +18,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,19 +26,30 @@ import structlog
 
 from tests.simulation import faults
 from tests.simulation.fleet import Fleet, Outcome
+from tests.simulation.mutations import MUTATIONS, Mutation
 from tests.simulation.world import Circling, World
 
 TASKS: Final = 105
 """Tasks of one run."""
+_COMMAND: Final = "python -m tests.simulation"
 
 
-def simulate(seed: int, tasks: int = TASKS) -> Outcome:
-    """Run one seed."""
-    with World(seed) as world:
-        try:
+def simulate(seed: int, tasks: int = TASKS, mutation: str = "") -> Outcome:
+    """Run one seed, on request without one of the protocol's guards."""
+    try:
+        if mutation:
+            return mutation_named(mutation).run(seed)
+        with World(seed) as world:
             return Fleet(world, tasks=tasks).run(faults.plan)
-        except Circling as error:
-            return Outcome(seed, [str(error)])
+    except Circling as error:
+        return Outcome(seed, [str(error)])
+    finally:
+        gc.collect()
+
+
+def mutation_named(name: str) -> Mutation:
+    """The mutation with this name."""
+    return next(each for each in MUTATIONS if each.name == name)
 
 
 @dataclass
@@ -55,6 +67,7 @@ class Totals:
     commits: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
+    fingerprints: dict[int, int] = field(default_factory=dict)
     failing: dict[int, list[str]] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
@@ -69,71 +82,86 @@ class Totals:
         self.commits += outcome.commits
         self.faults += outcome.faults
         self.states += outcome.states
+        self.fingerprints[outcome.seed] = outcome.fingerprint
         if outcome.violations:
             self.failing[outcome.seed] = outcome.violations
 
 
 def quiet() -> None:
-    """Killed processes leave coroutines behind that complain when they are swept up."""
+    """Say nothing but what was found, and collect garbage between runs only."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    ignore_the_dead()
+    gc.disable()
+    gc.freeze()
+
+
+def ignore_the_dead() -> None:
+    """Killed processes leave coroutines behind that complain when they are swept up."""
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None
-    gc.set_threshold(50_000, 20, 100)
 
 
-def run_many(seeds: Iterable[int], tasks: int, workers: int) -> Totals:
-    """Run seeds on some processes."""
+def run_many(seeds: Iterable[int], tasks: int, mutation: str, workers: int) -> Totals:
+    """Run seeds on some processes; without a guard, until one notices."""
     totals = Totals()
     context = multiprocessing.get_context("fork")
     with context.Pool(workers, initializer=quiet, maxtasksperchild=200) as pool:
-        for outcome in pool.imap_unordered(_one, [(seed, tasks) for seed in seeds], chunksize=4):
+        run = partial(simulate, tasks=tasks, mutation=mutation)
+        for outcome in pool.imap_unordered(run, seeds, chunksize=1 if mutation else 4):
             totals.add(outcome)
             if outcome.violations:
-                tell(outcome)
+                tell(outcome, mutation)
+                if mutation:
+                    pool.terminate()
+                    break
     return totals
 
 
-def _one(job: tuple[int, int]) -> Outcome:
-    return simulate(*job)
-
-
-def tell(outcome: Outcome) -> None:
+def tell(outcome: Outcome, mutation: str = "") -> None:
     """Print what a seed violated and how to run it again."""
     print(f"seed {outcome.seed}: {len(outcome.violations)} violations after {dict(outcome.faults)}")
     for violation in outcome.violations[:10]:
         print(f"    {violation}")
-    print(f"    again: python -m tests.simulation --seed {outcome.seed}", flush=True)
+    without = f" --mutation {mutation!r}" if mutation else ""
+    print(f"    again: {_COMMAND} --seed {outcome.seed}{without}", flush=True)
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    options = _parsed()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # Sets of strings have an order of their own in every process otherwise.
+        again = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, "PYTHONHASHSEED": "0"})
+    if options.seed is not None:
+        ignore_the_dead()
+        outcome = simulate(options.seed, options.tasks, options.mutation)
+        tell(outcome, options.mutation)
+        sys.exit(bool(outcome.violations))
+    began = time.perf_counter()
+    seeds = range(options.first, options.first + options.seeds)
+    totals = run_many(seeds, options.tasks, options.mutation, options.workers)
+    print_totals(totals, time.perf_counter() - began)
+    if options.report:
+        text = json.dumps(vars(totals), indent=2)
+        options.report.write_text(text + "\n", encoding="utf-8")
+    sys.exit(bool(totals.failing))
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=_COMMAND, description=__doc__)
     parser.add_argument("--seeds", type=int, default=2000, help="how many seeds, from --first on")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="run this one again, with its log")
     parser.add_argument("--tasks", type=int, default=TASKS, help="tasks of each run")
+    parser.add_argument("--mutation", default="", help="run without this guard, until a seed notices")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--report", type=Path, help="also write the totals there, as JSON")
     options = parser.parse_args()
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        # Sets of strings have an order of their own in every process otherwise.
-        os.execve(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]], _environment())
-    if options.seed is not None:
-        sys.unraisablehook = lambda _: None
-        warnings.simplefilter("ignore")
-        outcome = simulate(options.seed, options.tasks)
-        tell(outcome)
-        sys.exit(bool(outcome.violations))
-    began = time.perf_counter()
-    totals = run_many(range(options.first, options.first + options.seeds), options.tasks, options.workers)
-    print_totals(totals, time.perf_counter() - began)
-    if options.report:
-        options.report.write_text(json.dumps(vars(totals), indent=2) + "\n", encoding="utf-8")
-    sys.exit(bool(totals.failing))
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONHASHSEED": "0"}
+    names = [mutation.name for mutation in MUTATIONS]
+    if options.mutation and options.mutation not in names:
+        parser.error(f"no mutation {options.mutation!r}; there are: {', '.join(names)}")
+    return options
 
 
 def print_totals(totals: Totals, seconds: float) -> None:

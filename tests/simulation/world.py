@@ -34,6 +34,27 @@ class Circling(AssertionError):
     """The run made no progress in virtual time."""
 
 
+class Handle:
+    """Something to be run; as asyncio.Handle, without its context."""
+
+    __slots__ = ("args", "callback", "gone", "instant")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], when: float = 0.0) -> None:
+        self.callback = callback
+        self.args = args
+        self.gone = False
+        self.instant = when
+
+    def cancel(self) -> None:
+        self.gone = True
+
+    def cancelled(self) -> bool:
+        return self.gone
+
+    def when(self) -> float:
+        return self.instant
+
+
 class Host:
     """A machine: its clocks, and a disk that survives its processes."""
 
@@ -70,7 +91,7 @@ class World:
         self.current: Process | None = None
         self.trace: Callable[[str], None] | None = None
         self.processes: list[Process] = []
-        self._queue: list[tuple[float, int, Process | None, asyncio.Handle]] = []
+        self._queue: list[tuple[float, int, Process | None, Handle]] = []
         self._sequence = 0
         self._ready: deque[Process] = deque()
         self._steps = 0
@@ -80,14 +101,14 @@ class World:
 
     # --- the queue -----------------------------------------------------------------------------------------
 
-    def at(self, when: float, process: Process | None, handle: asyncio.Handle) -> None:
+    def at(self, when: float, process: Process | None, handle: Handle) -> None:
         """Run a handle at a time, in the context of a process."""
         self._sequence += 1
         heapq.heappush(self._queue, (max(when, self.now), self._sequence, process, handle))
 
-    def later(self, delay: float, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
+    def later(self, delay: float, callback: Callable[..., object], *args: Any) -> Handle:
         """Do something that no process does: a fault, a message in flight."""
-        handle = asyncio.Handle(callback, args, _NOWHERE)
+        handle = Handle(callback, args)
         self.at(self.now + delay, None, handle)
         return handle
 
@@ -110,13 +131,13 @@ class World:
                 self.now = end
                 return until()
             when, _, process, handle = heapq.heappop(self._queue)
-            if handle._cancelled:
+            if handle.gone:
                 continue
             self.now = max(when, self.now)
             if when > self._counted_from + 0.1:
                 self._counted_from, self._steps = when, 0
             if process is None:
-                handle._run()
+                handle.callback(*handle.args)
             else:
                 process.due(handle)
         return True
@@ -186,7 +207,7 @@ class Process:
         self.loop = Loop(self)
         self.on_death: list[Callable[[], object]] = []
         """Connections to reset and the like: what the kernel does for a process that died."""
-        self._backlog: list[asyncio.Handle] = []
+        self._backlog: list[Handle] = []
         self._scheduled = False
         world.processes.append(self)
 
@@ -218,9 +239,9 @@ class Process:
 
     def soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Have the process do something now, or when it is continued."""
-        self.due(asyncio.Handle(callback, args, self.loop))
+        self.due(Handle(callback, args))
 
-    def due(self, handle: asyncio.Handle) -> None:
+    def due(self, handle: Handle) -> None:
         """The time of a handle has come."""
         if not self.alive:
             return
@@ -247,8 +268,11 @@ class Process:
         try:
             for _ in range(len(ready)):
                 handle = ready.popleft()
-                if not handle._cancelled:
-                    handle._run()
+                if not handle.gone:
+                    try:
+                        handle.callback(*handle.args)
+                    except Exception as error:  # noqa: BLE001  (as an event loop does)
+                        world.failures.append(f"{self.name}: {handle.callback}: {error!r}")
                 if not self._runs:
                     break
         finally:
@@ -299,7 +323,7 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
 
     def __init__(self, process: Process) -> None:
         self.process = process
-        self.ready: deque[asyncio.Handle] = deque()
+        self.ready: deque[Handle] = deque()
         self.connect: Callable[[Process, str], Any] | None = None
         """How a TCP connection is made; set by the network."""
 
@@ -315,27 +339,24 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
     def time(self) -> float:
         return self.process.world.now + self.process.host.boot_offset
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Handle:
+        handle = Handle(callback, args)
         self.ready.append(handle)
         self.process.wake()
         return handle
 
     call_soon_threadsafe = call_soon
 
-    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Handle:
         return self._call_at(self.process.world.now + max(delay, _TICK), callback, args, context)
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Handle:
         return self._call_at(when - self.process.host.boot_offset, callback, args, context)
 
-    def _call_at(self, when: float, callback: Any, args: Any, context: Any) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+    def _call_at(self, when: float, callback: Any, args: Any, context: Any) -> Handle:
+        handle = Handle(callback, args, when)
         self.process.world.at(when, self.process, handle)
         return handle
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """The queue skips it."""
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
@@ -379,16 +400,3 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.call_exception_handler(context)
-
-
-class _Nowhere(_AbstractLoop):  # type: ignore[misc]
-    """The loop of what no process does."""
-
-    def get_debug(self) -> bool:
-        return False
-
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        raise context["exception"]
-
-
-_NOWHERE: Final = _Nowhere()

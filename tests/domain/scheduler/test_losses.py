@@ -344,3 +344,16 @@ def test_a_large_loss_is_carried_on_by_the_next_leader() -> None:
     assert len({task.state for task in rig.store.tasks.values()}) > 1
     rig.depose()
     assert [rig.task(t).state for t in tasks] == [TaskState.PENDING] * 8
+
+
+def test_what_an_ended_session_held_is_not_owned_by_the_next() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task(STOP).running_on(agent)
+    rig.expire(agent)
+    agent.instance, agent.boot, agent.held = "i2", "b2", []
+    agent.hello()
+    assert task.attempt == 1, "its old process may still run"
+    rig.do(e.CancelRequested(1, [task.id]))
+    assert stands(task) is TaskState.CANCELLING
+    assert task.id not in rig.store.owns

@@ -45,6 +45,17 @@ def test_a_result_is_told_again_until_it_is_answered() -> None:
     assert not rig.told()
 
 
+def test_an_agent_without_a_session_rests() -> None:
+    """There is nobody to tell again that a result is unanswered: to be due for that would be to spin."""
+    rig = Rig().connected()
+    rig.command(noop(1))
+    rig.told()
+    rig.lose_stream()
+    rig.wait(10.1)
+    assert rig.take(c.SaveIdentity), "it is about to say hello"
+    assert rig.agent.due() > rig.boot
+
+
 def test_a_result_that_was_told_twice_may_be_accepted_twice_at_once() -> None:
     """The scheduler stood still for so long that it found the repetition beside the first report."""
     rig = Rig().connected()
