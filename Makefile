@@ -13,7 +13,7 @@ SOURCES := services clients/python/src tests bench deploy/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test retest simulate coverage bench check check-python check-protos format generate proto-baseline grpcurl lock clean
+.PHONY: help setup demo test retest simulate coverage bench check check-python check-protos format generate proto-baseline grpcurl etcd lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -82,6 +82,11 @@ grpcurl: .tools/grpcurl ## Build grpcurl for the cookbook's test, where Go is at
 .tools/grpcurl:
 	@command -v go > /dev/null || { echo 'grpcurl is built with Go: install Go, or put a grpcurl on the PATH'; exit 2; }
 	@GOBIN='$(CURDIR)/.tools' go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
+
+etcd: .tools/etcd ## Build a current etcd for the contract tests, where Go is at hand
+
+.tools/etcd: deploy/dev/etcd.sh
+	@bash deploy/dev/etcd.sh $@
 
 lock: ## Resolve the dependencies anew and pin them by hash (UPGRADE=1 takes newer versions)
 	@bash deploy/dev/lock.sh $(if $(UPGRADE),--upgrade)

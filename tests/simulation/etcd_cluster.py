@@ -334,6 +334,7 @@ _METHODS: Final[dict[str, Callable[[Cluster, Any], Any]]] = {
     "KeepAlive": _keep_alive,
     "LeaseTimeToLive": _time_to_live,
     "Status": _status,
+    "Defragment": lambda cluster, _: rpc.DefragmentResponse(header=cluster.store.header()),
     "Alarm": _alarm,
 }
 _WRITES: Final = frozenset({"Txn", "LeaseGrant", "LeaseRevoke"})

@@ -98,15 +98,15 @@ class Store:
         last = len(self.order) if end == b"\0" else bisect_left(self.order, end)
         return self.order[first:last]
 
-    def range(self, request: Any) -> Any:
-        """RangeRequest → RangeResponse."""
+    def range(self, request: Any, newest: int = 0) -> Any:
+        """RangeRequest → RangeResponse; `newest`: the revision that a transaction is about to make."""
         if not request.key:
             raise Refusal(*EMPTY_KEY)
         if request.revision > self.revision:
             raise Refusal(*FUTURE)
         if 0 < request.revision < self.compacted:
             raise Refusal(*COMPACTED)
-        revision = request.revision or self.revision
+        revision = request.revision or newest or self.revision
         found = [
             message
             for key in self._selected(request.key, request.range_end)
@@ -154,7 +154,7 @@ class Store:
             elif kind == "request_delete_range":
                 answer.response_delete_range.deleted = change.delete(operation.request_delete_range)
             elif kind == "request_range":
-                answer.response_range.CopyFrom(self.range(operation.request_range))
+                answer.response_range.CopyFrom(self.range(operation.request_range, change.revision))
             else:
                 nested = operation.request_txn
                 answer.response_txn.CopyFrom(self._branch(nested, self._holds(nested.compare), change))

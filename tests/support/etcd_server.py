@@ -33,6 +33,8 @@ class EtcdServer:
         self.log = folder / f"{name}.log"
         self.peer_url = f"http://127.0.0.1:{peer_port}"
         self.flags: list[str] = []
+        self.program = ""
+        """The etcd to run; empty: the one that local fleets use."""
         self.peers: Sequence[EtcdServer] = (self,)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -61,7 +63,7 @@ class EtcdServer:
     def _command(self) -> list[str]:
         client_url = f"http://{self.endpoint}"
         return [
-            etcd_program(),
+            self.program or etcd_program(),
             f"--name={self.name}",
             f"--data-dir={self.data_dir}",
             f"--listen-client-urls={client_url}",
@@ -139,7 +141,9 @@ class EtcdServers:
         self._folder = tempfile.TemporaryDirectory(prefix="tenure-test-etcd-")
         self._servers: list[EtcdServer] = []
 
-    def create(self, *, members: int = 1, flags: Sequence[str] = ()) -> list[EtcdServer]:
+    def create(
+        self, *, members: int = 1, flags: Sequence[str] = (), program: str = ""
+    ) -> list[EtcdServer]:
         """Return the members of a new cluster, not started."""
         first = len(self._servers)
         cluster = [
@@ -149,12 +153,15 @@ class EtcdServers:
         for server in cluster:
             server.peers = cluster
             server.flags = list(flags)
+            server.program = program
         self._servers += cluster
         return cluster
 
-    def launch(self, *, members: int = 1, flags: Sequence[str] = ()) -> list[EtcdServer]:
+    def launch(
+        self, *, members: int = 1, flags: Sequence[str] = (), program: str = ""
+    ) -> list[EtcdServer]:
         """Return the members of a new cluster, ready."""
-        cluster = self.create(members=members, flags=flags)
+        cluster = self.create(members=members, flags=flags, program=program)
         for server in cluster:
             server.start()
         for server in cluster:
