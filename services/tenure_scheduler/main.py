@@ -30,6 +30,7 @@ from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.rules import validator
 from tenure_scheduler.adapters.session_service import SessionService
 from tenure_scheduler.adapters.task_service import TaskService
+from tenure_scheduler.adapters.worker_admin import WorkerAdminService
 from tenure_scheduler.config import PREFIX, PROGRAM, SchedulerConfig
 from tenure_scheduler.replica import LOCAL_SERVICES, Replica
 
@@ -86,12 +87,7 @@ def add_services(server: Server, replica: Replica, config: SchedulerConfig) -> N
     server.add(task_service_pb2.DESCRIPTOR.services_by_name["TaskService"], TaskService(replica))
     server.add(
         worker_admin_service_pb2.DESCRIPTOR.services_by_name["WorkerAdminService"],
-        cluster.WorkerAdminService(replica),
-        unimplemented={
-            "DrainWorkers": cluster.DRAIN_SENTENCE,
-            "CancelDrain": cluster.DRAIN_SENTENCE,
-            "DeclareWorkersDead": cluster.DEAD_SENTENCE,
-        },
+        WorkerAdminService(replica),
     )
     server.add(
         task_type_service_pb2.DESCRIPTOR.services_by_name["TaskTypeService"],

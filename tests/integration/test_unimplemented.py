@@ -16,7 +16,6 @@ from tenure_runtime.rpc.transport import create_channel
 LATER = {
     "ClaimService": {"ClaimTasks", "HeartbeatClaims", "CompleteClaim", "FailClaim", "ReleaseClaims"},
     "TaskTypeService": {"RegisterTaskType", "DeprecateTaskType"},
-    "WorkerAdminService": {"DrainWorkers", "CancelDrain", "DeclareWorkersDead"},
     "WorkflowService": {"StartWorkflow", "GetWorkflowRun"},
 }
 EMPTY = b""

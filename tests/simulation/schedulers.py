@@ -26,6 +26,7 @@ from tenure_scheduler.adapters import cluster_services as cluster
 from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.session_service import SessionService
 from tenure_scheduler.adapters.task_service import TaskService
+from tenure_scheduler.adapters.worker_admin import WorkerAdminService
 from tenure_scheduler.config import SchedulerConfig
 from tenure_scheduler.domain import commands as c
 from tenure_scheduler.replica import Replica
@@ -224,7 +225,7 @@ class Scheduler(Server):
             network,
             self.address,
             TaskService(replica),
-            cluster.WorkerAdminService(replica),
+            WorkerAdminService(replica),
             cluster.ClusterService(replica, version="simulated", cluster=config.cluster),
             SessionService(replica),
             cluster.LogStateService(replica),

@@ -141,9 +141,7 @@ class EtcdServers:
         self._folder = tempfile.TemporaryDirectory(prefix="tenure-test-etcd-")
         self._servers: list[EtcdServer] = []
 
-    def create(
-        self, *, members: int = 1, flags: Sequence[str] = (), program: str = ""
-    ) -> list[EtcdServer]:
+    def create(self, *, members: int = 1, flags: Sequence[str] = (), program: str = "") -> list[EtcdServer]:
         """Return the members of a new cluster, not started."""
         first = len(self._servers)
         cluster = [
@@ -157,9 +155,7 @@ class EtcdServers:
         self._servers += cluster
         return cluster
 
-    def launch(
-        self, *, members: int = 1, flags: Sequence[str] = (), program: str = ""
-    ) -> list[EtcdServer]:
+    def launch(self, *, members: int = 1, flags: Sequence[str] = (), program: str = "") -> list[EtcdServer]:
         """Return the members of a new cluster, ready."""
         cluster = self.create(members=members, flags=flags, program=program)
         for server in cluster:

@@ -1,4 +1,4 @@
-"""How do the doors for workers, the cluster, task types and log states lead to the core?"""
+"""How do the doors for the cluster, task types and log states lead to the core?"""
 
 from __future__ import annotations
 
@@ -9,23 +9,19 @@ from google.protobuf.duration_pb2 import Duration
 from tenure.dispatch.v1 import log_ingest_service_pb2 as ingest_pb
 from tenure.v1 import cluster_service_pb2 as cluster_pb
 from tenure.v1 import task_type_service_pb2 as types_pb
-from tenure.v1 import worker_admin_service_pb2 as pb
 from tenure_core.errors import NotFound
 from tenure_core.states import LogState
 from tenure_runtime.rpc.call import Call
 from tenure_runtime.rpc.transport import PUBLIC_MESSAGE_BYTES
 from tenure_scheduler.adapters.directory import Directory
 from tenure_scheduler.adapters.dispatch_codec import fence_of
-from tenure_scheduler.adapters.filters import refuse_damaged, worker_test
+from tenure_scheduler.adapters.filters import refuse_damaged
 from tenure_scheduler.adapters.ports import Leader
-from tenure_scheduler.adapters.public import worker_message
 from tenure_scheduler.adapters.rules import SUBMIT_TASKS
 from tenure_scheduler.adapters.spec_rules import BUILT_IN_TYPES, SPEC_BYTES
 from tenure_scheduler.domain import events as e
 from tenure_scheduler.domain.config import CoreConfig
 
-DRAIN_SENTENCE: Final = "drains do not exist yet: cordon the worker and wait until its tasks have ended"
-DEAD_SENTENCE: Final = "workers cannot be declared dead by hand yet: stop the agent and its lease decides"
 TYPES_SENTENCE: Final = "task types cannot be registered yet: noop and echo are built in"
 WORKFLOW_SENTENCE: Final = "workflows do not exist yet: submit the tasks one after the other"
 CLAIM_SENTENCE: Final = "claims do not exist yet: run a worker agent"
@@ -33,58 +29,6 @@ _DESCRIPTIONS: Final = {
     "noop": "Does nothing and succeeds; takes the whole way of a task except for a process.",
     "echo": "Runs a script of ECHO, SLEEP, LOG, RETURN and RAISE lines as a process.",
 }
-
-
-class WorkerAdminService:
-    """tenure.v1.WorkerAdminService."""
-
-    def __init__(self, leader: Leader) -> None:
-        self._leading = leader.leading
-
-    async def ListWorkers(self, request: pb.ListWorkersRequest, call: Call) -> pb.ListWorkersResponse:  # noqa: N802
-        """Workers that match, by name."""
-        reign = self._leading()
-        wanted = worker_test(request.filter)
-        workers = reign.core.workers()
-        response = pb.ListWorkersResponse(
-            workers=[worker_message(workers[name]) for name in sorted(workers) if wanted(workers[name])]
-        )
-        await reign.shell.settled(call.remaining())
-        return response
-
-    async def GetWorker(self, request: pb.GetWorkerRequest, call: Call) -> pb.GetWorkerResponse:  # noqa: N802
-        """One worker and what it holds."""
-        reign = self._leading()
-        worker = reign.core.workers().get(request.name)
-        if worker is None:
-            raise NotFound(kind="worker", name=request.name)
-        response = pb.GetWorkerResponse(
-            worker=worker_message(worker),
-            fences=[reign.writer.fence(task, task.attempt) for task in worker.attempts.values()],
-        )
-        await reign.shell.settled(call.remaining())
-        return response
-
-    async def CordonWorkers(self, request: pb.CordonWorkersRequest, call: Call) -> pb.CordonWorkersResponse:  # noqa: N802
-        """Stop assigning to workers."""
-        workers = await self._cordon(list(request.names), True, request.reason, call)
-        return pb.CordonWorkersResponse(workers=workers)
-
-    async def UncordonWorkers(  # noqa: N802
-        self, request: pb.UncordonWorkersRequest, call: Call
-    ) -> pb.UncordonWorkersResponse:
-        """Assign to them again."""
-        return pb.UncordonWorkersResponse(workers=await self._cordon(list(request.names), False, "", call))
-
-    async def _cordon(self, names: list[str], cordoned: bool, reason: str, call: Call) -> list[pb.Worker]:
-        reign = self._leading()
-        unknown = [name for name in names if name not in reign.core.workers()]
-        if unknown:
-            raise NotFound(f"no worker {', '.join(map(repr, unknown))}", kind="worker", name=unknown[0])
-        answer = await reign.shell.ask(
-            lambda ticket: e.CordonRequested(ticket, names, cordoned, reason), call.remaining()
-        )
-        return [worker_message(worker) for worker in sorted(answer.workers, key=lambda w: w.name)]
 
 
 class TaskTypeService:

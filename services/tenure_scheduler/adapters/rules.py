@@ -31,6 +31,7 @@ from tenure_runtime.rpc.validation import (
     whole,
 )
 from tenure_scheduler.adapters.spec_rules import SPEC_RULES, identifier, label_key, task_spec
+from tenure_scheduler.domain.requests import LONGEST_DRAIN
 
 SUBMIT_TASKS: Final = 500
 _ID: Final = "[0-9a-hjkmnp-tv-z]{4,20}"
@@ -135,6 +136,13 @@ RULES: Final[Rules] = {
     workers_pb.GetWorkerRequest: {"name": _worker()},
     workers_pb.CordonWorkersRequest: {"names": _workers(), "reason": text(max=2000)},
     workers_pb.UncordonWorkersRequest: {"names": _workers()},
+    workers_pb.DrainWorkersRequest: {
+        "names": _workers(),
+        "deadline": duration(min=0.001, max=LONGEST_DRAIN),
+        "reason": text(max=2000),
+    },
+    workers_pb.CancelDrainRequest: {"names": _workers()},
+    workers_pb.DeclareWorkersDeadRequest: {"names": _workers(), "reason": text(max=2000)},
     cluster_pb.GetServerInfoRequest: {},
     cluster_pb.VerifyFenceRequest: {"fence": text(required=True, pattern=_FENCE, says=_FENCE_SAYS)},
     types_pb.ListTaskTypesRequest: {},

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tenure.v1 import claim_service_pb2 as claims_pb
 from tenure.v1 import task_service_pb2 as pb
 from tenure.v1 import worker_admin_service_pb2 as workers_pb
 from tenure.v1.task_pb2 import TaskFilter, TaskState
@@ -236,10 +237,8 @@ async def test_a_cordoned_worker_gets_nothing_until_it_is_uncordoned(
 
 
 async def test_what_does_not_exist_yet_says_so(api: Api) -> None:
-    with pytest.raises(Unimplemented, match="drains do not exist yet"):
-        await api.call(
-            "CancelDrain", workers_pb.CancelDrainRequest(names=["w"]), service="tenure.v1.WorkerAdminService"
-        )
+    with pytest.raises(Unimplemented, match="claims do not exist yet"):
+        await api.call("ClaimTasks", claims_pb.ClaimTasksRequest(), service="tenure.v1.ClaimService")
 
 
 async def test_ten_thousand_tasks(api: Api, scheduler: SchedulerProcess) -> None:

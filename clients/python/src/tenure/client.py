@@ -20,11 +20,11 @@ from tenure.channels import Servers
 from tenure.contexts import Tls, resolve
 from tenure.errors import DeadlineExceeded, TenureError
 from tenure.fencing import current_fence
+from tenure.operating import Operating
 from tenure.streams import Relays, tail, watch
 from tenure.v1 import cluster_service_pb2 as cluster
 from tenure.v1 import log_service_pb2 as logs
 from tenure.v1 import task_service_pb2 as tasks
-from tenure.v1 import worker_admin_service_pb2 as fleet
 from tenure.v1.task_pb2 import (
     TASK_VIEW_BRIEF,
     TASK_VIEW_FULL,
@@ -64,7 +64,7 @@ class Submitted:
     """Why it was refused, for example AlreadyExists: the same request id with another spec."""
 
 
-class Client:
+class Client(Operating):
     """A connection to one Tenure cluster.
 
     Args:
@@ -332,29 +332,6 @@ class Client:
     async def history(self, task_id: str) -> tasks.GetTaskHistoryResponse:
         """The attempts of a task, oldest first."""
         return await self._call(methods.HISTORY, tasks.GetTaskHistoryRequest(task_id=task_id))
-
-    async def workers(self, where: fleet.WorkerFilter | None = None) -> Sequence[fleet.Worker]:
-        """The workers that match `where`, by name; None: all."""
-        response = await self._call(methods.LIST_WORKERS, fleet.ListWorkersRequest(filter=where))
-        return list(response.workers)
-
-    async def worker(self, name: str) -> fleet.GetWorkerResponse:
-        """One worker, and the fences of the attempts that it holds."""
-        return await self._call(methods.GET_WORKER, fleet.GetWorkerRequest(name=name))
-
-    async def cordon(self, *names: str, reason: str = "") -> Sequence[fleet.Worker]:
-        """Assign nothing new to these workers; what runs there runs on. The `reason` is for people.
-
-        Raises:
-            NotFound: one of the names; nothing was changed.
-        """
-        response = await self._call(methods.CORDON, fleet.CordonWorkersRequest(names=names, reason=reason))
-        return list(response.workers)
-
-    async def uncordon(self, *names: str) -> Sequence[fleet.Worker]:
-        """Assign to these workers again; NotFound names one that does not exist."""
-        response = await self._call(methods.UNCORDON, fleet.UncordonWorkersRequest(names=names))
-        return list(response.workers)
 
     async def server_info(self) -> cluster.GetServerInfoResponse:
         """Versions, limits, the leader and the log relays; answered without a leader as well."""

@@ -33,6 +33,11 @@ LIST_WORKERS: Final = Rpc(_W + "ListWorkers", w.ListWorkersRequest, w.ListWorker
 GET_WORKER: Final = Rpc(_W + "GetWorker", w.GetWorkerRequest, w.GetWorkerResponse)
 CORDON: Final = Rpc(_W + "CordonWorkers", w.CordonWorkersRequest, w.CordonWorkersResponse)
 UNCORDON: Final = Rpc(_W + "UncordonWorkers", w.UncordonWorkersRequest, w.UncordonWorkersResponse)
+DRAIN: Final = Rpc(_W + "DrainWorkers", w.DrainWorkersRequest, w.DrainWorkersResponse, streams=True)
+CANCEL_DRAIN: Final = Rpc(_W + "CancelDrain", w.CancelDrainRequest, w.CancelDrainResponse)
+DECLARE_DEAD: Final = Rpc(
+    _W + "DeclareWorkersDead", w.DeclareWorkersDeadRequest, w.DeclareWorkersDeadResponse
+)
 
 _C: Final = "/tenure.v1.ClusterService/"
 SERVER_INFO: Final = Rpc(_C + "GetServerInfo", c.GetServerInfoRequest, c.GetServerInfoResponse)

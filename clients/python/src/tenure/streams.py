@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tenure.contexts import Tls
     from tenure.v1.log_service_pb2 import TailLogsRequest, TailLogsResponse
+    from tenure.v1.worker_admin_service_pb2 import DrainWorkersRequest, DrainWorkersResponse
 
 
 async def watch(caller: Caller, request: WatchTasksRequest) -> AsyncIterator[WatchTasksResponse]:
@@ -50,6 +51,30 @@ async def watch(caller: Caller, request: WatchTasksRequest) -> AsyncIterator[Wat
             request.changes_only = False
             continue
         servers.failed(server)
+        await persistence.pause(error, ", ".join(servers.addresses), server)
+
+
+async def drain(caller: Caller, request: DrainWorkersRequest) -> AsyncIterator[DrainWorkersResponse]:
+    """The views of a drain until it is done; it is joined again, not begun anew, when a server goes away."""
+    servers = caller.servers
+    persistence = caller.persistence()
+    while True:
+        server = servers.current
+        call = server.method(methods.DRAIN)(request, metadata=trace_metadata())
+        error: TenureError = Unavailable("the server ended the view of the drain")
+        try:
+            async for message in call:
+                persistence.progressed()
+                request.ClearField("deadline")
+                yield message
+                if message.done:
+                    return
+        except grpc.aio.AioRpcError as failure:
+            error = from_rpc_error(failure)
+        finally:
+            call.cancel()
+        if error.retryable:
+            servers.failed(server)
         await persistence.pause(error, ", ".join(servers.addresses), server)
 
 

@@ -115,6 +115,14 @@ _add(
 _add(workers.workers, "workers", "tenure workers", "tenure workers --json")
 _add(workers.cordon, "cordon", "tenure cordon worker-1 --reason 'new disk'")
 _add(workers.uncordon, "uncordon", "tenure uncordon worker-1")
+_add(
+    workers.drain,
+    "drain",
+    "tenure drain worker-1 --deadline 10m --reason 'new kernel'",
+    "tenure drain worker-1                      look at the drain again",
+)
+_add(workers.undrain, "undrain", "tenure undrain worker-1")
+_add(workers.declare_dead, "declare-dead", "tenure declare-dead worker-1 --reason 'its rack burnt'")
 server_app.command("info", epilog=examples("tenure server info"))(workers.server_info)
 app.add_typer(server_app, name="server")
 for _act, _name, *_lines in (

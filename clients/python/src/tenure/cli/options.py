@@ -65,6 +65,13 @@ Workers = Annotated[
     list[str], typer.Argument(metavar="WORKER", help="Names of workers.", autocompletion=complete_worker)
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="One sentence for people.")]
+NeededReason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="How it is known; kept.")]
+Deadline = Annotated[
+    str | None,
+    typer.Option("--deadline", metavar="TIME", help="Until what still runs is stopped: 90s, 10m, 2h."),
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Begin it and return.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Command = Annotated[
     list[str] | None,
     typer.Argument(metavar="-- CMD [ARG]...", help="Program and arguments; no shell."),

@@ -228,6 +228,8 @@ def _phase(worker: Worker) -> str:
 
 def _worker_row(worker: Worker) -> tuple[str, ...]:
     verdict = "cordoned" if worker.cordoned else word(worker, "verdict")
+    if worker.HasField("drain_deadline"):
+        verdict += f" until {time_of(worker.drain_deadline)}"
     labels = {key: value for key, value in worker.labels.items() if not key.startswith("tenure/")}
     return (
         worker.name,

@@ -63,7 +63,7 @@ class Capacity(_message.Message):
     def __init__(self, cpu_milli: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., counts: _Optional[_Mapping[str, int]] = ..., indexed: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("name", "verdict", "cordoned", "phase", "connected", "session", "instance", "boot_id", "labels", "capacity", "granted", "attempts", "version", "updated_at", "task_types", "reduced_guarantees")
+    __slots__ = ("name", "verdict", "cordoned", "phase", "connected", "session", "instance", "boot_id", "labels", "capacity", "granted", "attempts", "version", "updated_at", "task_types", "reduced_guarantees", "drain_deadline", "reason")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +87,8 @@ class Worker(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
     TASK_TYPES_FIELD_NUMBER: _ClassVar[int]
     REDUCED_GUARANTEES_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     name: str
     verdict: WorkerVerdict
     cordoned: bool
@@ -103,7 +105,9 @@ class Worker(_message.Message):
     updated_at: _timestamp_pb2.Timestamp
     task_types: _containers.RepeatedScalarFieldContainer[str]
     reduced_guarantees: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., verdict: _Optional[_Union[WorkerVerdict, str]] = ..., cordoned: _Optional[bool] = ..., phase: _Optional[_Union[WorkerPhase, str]] = ..., connected: _Optional[bool] = ..., session: _Optional[int] = ..., instance: _Optional[str] = ..., boot_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., granted: _Optional[_Union[Capacity, _Mapping]] = ..., attempts: _Optional[int] = ..., version: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., task_types: _Optional[_Iterable[str]] = ..., reduced_guarantees: _Optional[_Iterable[str]] = ...) -> None: ...
+    drain_deadline: _timestamp_pb2.Timestamp
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., verdict: _Optional[_Union[WorkerVerdict, str]] = ..., cordoned: _Optional[bool] = ..., phase: _Optional[_Union[WorkerPhase, str]] = ..., connected: _Optional[bool] = ..., session: _Optional[int] = ..., instance: _Optional[str] = ..., boot_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., granted: _Optional[_Union[Capacity, _Mapping]] = ..., attempts: _Optional[int] = ..., version: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., task_types: _Optional[_Iterable[str]] = ..., reduced_guarantees: _Optional[_Iterable[str]] = ..., drain_deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class WorkerFilter(_message.Message):
     __slots__ = ("names", "verdicts", "labels")
@@ -185,14 +189,32 @@ class DrainWorkersRequest(_message.Message):
     def __init__(self, names: _Optional[_Iterable[str]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class DrainWorkersResponse(_message.Message):
-    __slots__ = ("workers", "remaining", "done")
+    __slots__ = ("workers", "remaining", "done", "running")
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     REMAINING_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
     workers: _containers.RepeatedCompositeFieldContainer[Worker]
     remaining: int
     done: bool
-    def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., remaining: _Optional[int] = ..., done: _Optional[bool] = ...) -> None: ...
+    running: _containers.RepeatedCompositeFieldContainer[DrainingAttempt]
+    def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., remaining: _Optional[int] = ..., done: _Optional[bool] = ..., running: _Optional[_Iterable[_Union[DrainingAttempt, _Mapping]]] = ...) -> None: ...
+
+class DrainingAttempt(_message.Message):
+    __slots__ = ("fence", "worker", "task_id", "task_name", "started_at", "stopping")
+    FENCE_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_NAME_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    STOPPING_FIELD_NUMBER: _ClassVar[int]
+    fence: str
+    worker: str
+    task_id: str
+    task_name: str
+    started_at: _timestamp_pb2.Timestamp
+    stopping: bool
+    def __init__(self, fence: _Optional[str] = ..., worker: _Optional[str] = ..., task_id: _Optional[str] = ..., task_name: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stopping: _Optional[bool] = ...) -> None: ...
 
 class CancelDrainRequest(_message.Message):
     __slots__ = ("names",)

@@ -106,24 +106,31 @@ class WorkerAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DrainWorkers(self, request, context):
-        """Empties workers: nothing new is assigned, and what still runs at the deadline is stopped and requeued. The
-        drain is committed state; the stream is only a view of it and may be left and joined again. Answers
-        UNIMPLEMENTED until drains exist.
+        """Empties workers: nothing new is assigned, and what still runs at the deadline is stopped and goes on elsewhere,
+        uncounted. The drain is committed before the first message and survives every restart; the stream is only a
+        view of it: the plan first, then a message with every change, the last one with `done`. It may be left at any
+        time and joined again by the same call without a deadline; with one the deadline is set anew. A worker that is
+        empty stays drained until CancelDrain. UNAVAILABLE when the replica that answers stops or loses the lead: join
+        again. NOT_FOUND names every unknown worker and changes nothing; FAILED_PRECONDITION for one that is lost or
+        retired, for joining where nothing is drained, and when the drain is cancelled while it is watched.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelDrain(self, request, context):
-        """Ends a drain. Answers UNIMPLEMENTED until drains exist.
+        """Ends a drain: the workers serve again. What was told to stop still does. Committed before the answer.
+        Idempotent, safe to retry. NOT_FOUND as for CordonWorkers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeclareWorkersDead(self, request, context):
-        """A person's word that workers are dead: their tasks are given away at once. Answers UNIMPLEMENTED until it
-        exists.
+        """A person's word that workers are dead, when waiting for proof costs too much: their tasks are given away at
+        once, whatever grace, hold or storm there is, those with on_disconnect STOP as well. If such a worker lives
+        after all, its attempts are fenced, but two executions of a STOP task may overlap. Committed before the answer.
+        Idempotent, safe to retry. NOT_FOUND as for CordonWorkers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

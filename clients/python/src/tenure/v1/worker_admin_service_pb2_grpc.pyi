@@ -44,15 +44,23 @@ class WorkerAdminServiceStub:
     UncordonWorkers: _grpc.UnaryUnaryMultiCallable[_worker_admin_service_pb2.UncordonWorkersRequest, _worker_admin_service_pb2.UncordonWorkersResponse]
     """Ends a cordon. Committed before the answer. Idempotent, safe to retry. NOT_FOUND as for CordonWorkers."""
     DrainWorkers: _grpc.UnaryStreamMultiCallable[_worker_admin_service_pb2.DrainWorkersRequest, _worker_admin_service_pb2.DrainWorkersResponse]
-    """Empties workers: nothing new is assigned, and what still runs at the deadline is stopped and requeued. The
-    drain is committed state; the stream is only a view of it and may be left and joined again. Answers
-    UNIMPLEMENTED until drains exist.
+    """Empties workers: nothing new is assigned, and what still runs at the deadline is stopped and goes on elsewhere,
+    uncounted. The drain is committed before the first message and survives every restart; the stream is only a
+    view of it: the plan first, then a message with every change, the last one with `done`. It may be left at any
+    time and joined again by the same call without a deadline; with one the deadline is set anew. A worker that is
+    empty stays drained until CancelDrain. UNAVAILABLE when the replica that answers stops or loses the lead: join
+    again. NOT_FOUND names every unknown worker and changes nothing; FAILED_PRECONDITION for one that is lost or
+    retired, for joining where nothing is drained, and when the drain is cancelled while it is watched.
     """
     CancelDrain: _grpc.UnaryUnaryMultiCallable[_worker_admin_service_pb2.CancelDrainRequest, _worker_admin_service_pb2.CancelDrainResponse]
-    """Ends a drain. Answers UNIMPLEMENTED until drains exist."""
+    """Ends a drain: the workers serve again. What was told to stop still does. Committed before the answer.
+    Idempotent, safe to retry. NOT_FOUND as for CordonWorkers.
+    """
     DeclareWorkersDead: _grpc.UnaryUnaryMultiCallable[_worker_admin_service_pb2.DeclareWorkersDeadRequest, _worker_admin_service_pb2.DeclareWorkersDeadResponse]
-    """A person's word that workers are dead: their tasks are given away at once. Answers UNIMPLEMENTED until it
-    exists.
+    """A person's word that workers are dead, when waiting for proof costs too much: their tasks are given away at
+    once, whatever grace, hold or storm there is, those with on_disconnect STOP as well. If such a worker lives
+    after all, its attempts are fenced, but two executions of a STOP task may overlap. Committed before the answer.
+    Idempotent, safe to retry. NOT_FOUND as for CordonWorkers.
     """
 
 @_typing.type_check_only
@@ -71,15 +79,23 @@ class WorkerAdminServiceAsyncStub(WorkerAdminServiceStub):
     UncordonWorkers: _aio.UnaryUnaryMultiCallable[_worker_admin_service_pb2.UncordonWorkersRequest, _worker_admin_service_pb2.UncordonWorkersResponse]  # type: ignore[assignment]
     """Ends a cordon. Committed before the answer. Idempotent, safe to retry. NOT_FOUND as for CordonWorkers."""
     DrainWorkers: _aio.UnaryStreamMultiCallable[_worker_admin_service_pb2.DrainWorkersRequest, _worker_admin_service_pb2.DrainWorkersResponse]  # type: ignore[assignment]
-    """Empties workers: nothing new is assigned, and what still runs at the deadline is stopped and requeued. The
-    drain is committed state; the stream is only a view of it and may be left and joined again. Answers
-    UNIMPLEMENTED until drains exist.
+    """Empties workers: nothing new is assigned, and what still runs at the deadline is stopped and goes on elsewhere,
+    uncounted. The drain is committed before the first message and survives every restart; the stream is only a
+    view of it: the plan first, then a message with every change, the last one with `done`. It may be left at any
+    time and joined again by the same call without a deadline; with one the deadline is set anew. A worker that is
+    empty stays drained until CancelDrain. UNAVAILABLE when the replica that answers stops or loses the lead: join
+    again. NOT_FOUND names every unknown worker and changes nothing; FAILED_PRECONDITION for one that is lost or
+    retired, for joining where nothing is drained, and when the drain is cancelled while it is watched.
     """
     CancelDrain: _aio.UnaryUnaryMultiCallable[_worker_admin_service_pb2.CancelDrainRequest, _worker_admin_service_pb2.CancelDrainResponse]  # type: ignore[assignment]
-    """Ends a drain. Answers UNIMPLEMENTED until drains exist."""
+    """Ends a drain: the workers serve again. What was told to stop still does. Committed before the answer.
+    Idempotent, safe to retry. NOT_FOUND as for CordonWorkers.
+    """
     DeclareWorkersDead: _aio.UnaryUnaryMultiCallable[_worker_admin_service_pb2.DeclareWorkersDeadRequest, _worker_admin_service_pb2.DeclareWorkersDeadResponse]  # type: ignore[assignment]
-    """A person's word that workers are dead: their tasks are given away at once. Answers UNIMPLEMENTED until it
-    exists.
+    """A person's word that workers are dead, when waiting for proof costs too much: their tasks are given away at
+    once, whatever grace, hold or storm there is, those with on_disconnect STOP as well. If such a worker lives
+    after all, its attempts are fenced, but two executions of a STOP task may overlap. Committed before the answer.
+    Idempotent, safe to retry. NOT_FOUND as for CordonWorkers.
     """
 
 class WorkerAdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -125,9 +141,13 @@ class WorkerAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_admin_service_pb2.DrainWorkersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_worker_admin_service_pb2.DrainWorkersResponse], _abc.AsyncIterator[_worker_admin_service_pb2.DrainWorkersResponse]]:
-        """Empties workers: nothing new is assigned, and what still runs at the deadline is stopped and requeued. The
-        drain is committed state; the stream is only a view of it and may be left and joined again. Answers
-        UNIMPLEMENTED until drains exist.
+        """Empties workers: nothing new is assigned, and what still runs at the deadline is stopped and goes on elsewhere,
+        uncounted. The drain is committed before the first message and survives every restart; the stream is only a
+        view of it: the plan first, then a message with every change, the last one with `done`. It may be left at any
+        time and joined again by the same call without a deadline; with one the deadline is set anew. A worker that is
+        empty stays drained until CancelDrain. UNAVAILABLE when the replica that answers stops or loses the lead: join
+        again. NOT_FOUND names every unknown worker and changes nothing; FAILED_PRECONDITION for one that is lost or
+        retired, for joining where nothing is drained, and when the drain is cancelled while it is watched.
         """
 
     @_abc_1.abstractmethod
@@ -136,7 +156,9 @@ class WorkerAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_admin_service_pb2.CancelDrainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_admin_service_pb2.CancelDrainResponse, _abc.Awaitable[_worker_admin_service_pb2.CancelDrainResponse]]:
-        """Ends a drain. Answers UNIMPLEMENTED until drains exist."""
+        """Ends a drain: the workers serve again. What was told to stop still does. Committed before the answer.
+        Idempotent, safe to retry. NOT_FOUND as for CordonWorkers.
+        """
 
     @_abc_1.abstractmethod
     def DeclareWorkersDead(
@@ -144,8 +166,10 @@ class WorkerAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_admin_service_pb2.DeclareWorkersDeadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_admin_service_pb2.DeclareWorkersDeadResponse, _abc.Awaitable[_worker_admin_service_pb2.DeclareWorkersDeadResponse]]:
-        """A person's word that workers are dead: their tasks are given away at once. Answers UNIMPLEMENTED until it
-        exists.
+        """A person's word that workers are dead, when waiting for proof costs too much: their tasks are given away at
+        once, whatever grace, hold or storm there is, those with on_disconnect STOP as well. If such a worker lives
+        after all, its attempts are fenced, but two executions of a STOP task may overlap. Committed before the answer.
+        Idempotent, safe to retry. NOT_FOUND as for CordonWorkers.
         """
 
 def add_WorkerAdminServiceServicer_to_server(servicer: WorkerAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
