@@ -110,8 +110,8 @@ class WorkerAdminServiceServicer:
         uncounted. The drain is committed before the first message and survives every restart; the stream is only a
         view of it: the plan first, then a message with every change, the last one with `done`. It may be left at any
         time and joined again by the same call without a deadline; with one the deadline is set anew. A worker that is
-        empty stays drained until CancelDrain. UNAVAILABLE when the replica that answers stops or loses the lead: join
-        again. NOT_FOUND names every unknown worker and changes nothing; FAILED_PRECONDITION for one that is lost or
+        empty stays drained until CancelDrain. The stream ends in order after `done`, and UNAVAILABLE when the replica
+        that answers stops or loses the lead: join again. Idempotent, safe to retry. NOT_FOUND names every unknown worker and changes nothing; FAILED_PRECONDITION for one that is lost or
         retired, for joining where nothing is drained, and when the drain is cancelled while it is watched.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
