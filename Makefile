@@ -13,7 +13,7 @@ SOURCES := services clients/python/src tests bench deploy/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test retest simulate coverage bench check check-python check-protos format generate proto-baseline grpcurl etcd lock clean
+.PHONY: help setup demo test retest simulate coverage faults bench check check-python check-protos format generate proto-baseline grpcurl etcd lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ coverage: $(DEV) ## Run all tests and report which lines they did not reach
 	@coverage run -m pytest $(ARGS)
 	@coverage combine --quiet
 	@coverage report
+
+faults: $(DEV) ## Run traffic and real faults against a real fleet and check what happened (ARGS='--seed 7 --minutes 5')
+	@python -m tests.faults --report tests/faults/report.json $(ARGS)
 
 bench: $(DEV) ## Measure throughput, latency and failover; writes bench/results/latest.json
 	@python -m bench $(ARGS)

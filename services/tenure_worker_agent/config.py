@@ -68,6 +68,9 @@ class WorkerAgentConfig:
     kill_grace: Annotated[Seconds, AtLeast(0.0)] = 5.0
     """Time between SIGTERM and SIGKILL for a task that does not say its own."""
 
+    boot_id_file: Path = Path("/proc/sys/kernel/random/boot_id")
+    """File with the id of the node's current boot: another id says that no process from before can run."""
+
     capacity: CapacityConfig = field(default_factory=CapacityConfig)
     spool: SpoolConfig = field(default_factory=SpoolConfig)
     tls: TlsConfig = field(default_factory=TlsConfig)

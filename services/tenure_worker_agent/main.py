@@ -44,9 +44,10 @@ def become_warden(config: WorkerAgentConfig, words: Sequence[str]) -> NoReturn:
     check_folder(folder)
     warden = [sys.executable, "-m", "tenure_worker_agent.warden", "--state-directory", str(folder)]
     caps = ["--attempt-cap", str(config.spool.per_attempt), "--node-cap", str(config.spool.per_node)]
+    boot = ["--boot-id-file", str(config.boot_id_file.absolute())]
     agent = ["--agent", sys.executable, "-m", "tenure_worker_agent", *words]
     sys.stdout.flush()
-    os.execv(sys.executable, [*warden, *caps, *agent])
+    os.execv(sys.executable, [*warden, *caps, *boot, *agent])
 
 
 def check_folder(folder: Path) -> None:

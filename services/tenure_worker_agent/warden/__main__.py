@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 
 from tenure_worker_agent.warden.cgroups import ControlGroups
-from tenure_worker_agent.warden.clock import boot_id
+from tenure_worker_agent.warden.clock import BOOT_ID, boot_id
 from tenure_worker_agent.warden.directories import Workplaces
 from tenure_worker_agent.warden.handover import carried_state, carry_over, execute_again
 from tenure_worker_agent.warden.host import GIB, Host, Settings, basic_environment, group_name
@@ -37,6 +37,7 @@ def parse(arguments: list[str]) -> Settings:
     parser.add_argument("--attempt-cap", type=int, default=GIB)
     parser.add_argument("--node-cap", type=int, default=10 * GIB)
     parser.add_argument("--no-control-groups", dest="control_groups", action="store_false")
+    parser.add_argument("--boot-id-file", type=Path, default=BOOT_ID)
     parser.add_argument("--control-fd", type=int, default=-1)
     parser.add_argument("--failpoint", default="")
     parser.add_argument("--agent", nargs=argparse.REMAINDER, default=[])
@@ -60,7 +61,7 @@ def build(settings: Settings) -> Host:
     return Host(
         settings=settings,
         instance=str(uuid.uuid4()),
-        boot_id=boot_id(),
+        boot_id=boot_id(settings.boot_id_file),
         journal=journal,
         ledger=fold(journal.read()),
         groups=ControlGroups(group_name(state), wanted=settings.control_groups),

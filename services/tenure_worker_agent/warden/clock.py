@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boottime() -> float:
@@ -17,6 +17,6 @@ def boottime_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def boot_id() -> str:
+def boot_id(file: Path = BOOT_ID) -> str:
     """Changes with every boot of the machine."""
-    return _BOOT_ID.read_text().strip()
+    return file.read_text().strip()

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from tenure_worker_agent.warden.clock import BOOT_ID
 from tenure_worker_agent.warden.protocol import Message, to_json
 from tenure_worker_agent.warden.spawn import DEFAULT_PATH
 from tenure_worker_agent.warden.spool import Spool, Usage
@@ -33,6 +34,7 @@ class Settings:
     node_cap: int = 10 * GIB
     """Bytes of unacknowledged output of all attempts."""
     control_groups: bool = True
+    boot_id_file: Path = BOOT_ID
     agent: tuple[str, ...] = ()
     """Command of the agent; empty: whoever has the other end of `control_fd` is the agent."""
     control_fd: int = -1

@@ -40,6 +40,21 @@ def test_a_killed_warden_leaves_no_process_and_reports_the_loss(warden: WardenPr
     assert warden.snapshot()["spools"][F][1] > 0
 
 
+def test_another_boot_id_says_that_the_host_was_rebooted(state: Path, tmp_path: Path) -> None:
+    boot = tmp_path / "boot_id"
+    boot.write_text("first\n")
+    with a_warden(state, "--boot-id-file", str(boot)) as warden:
+        assert warden.snapshot()["boot_id"] == "first"
+        warden.order(shell("exec sleep 60"))
+        warden.started(F)
+        warden.kill()
+        boot.write_text("second\n")
+        warden.start()
+        assert warden.snapshot()["boot_id"] == "second"
+        record = lost(warden)
+        assert (record["cause"], record["evidence"]) == ("lost", "HOST_REBOOTED")
+
+
 def test_a_killed_warden_leaves_nothing_of_a_limited_attempt(warden: WardenProcess) -> None:
     warden.order(shell("exec sleep 60", memory=64 << 20, cpu_milli=500))
     pid = warden.started(F)["pid"]

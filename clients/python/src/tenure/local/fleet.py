@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tenure.errors import BadConfiguration, TenureError
 from tenure.local.etcd_binary import EtcdNotFound, find_etcd
@@ -91,7 +91,7 @@ class Fleet:
         self.plan = Plan("", ())
         """What the fleet consists of, once it is started."""
 
-    async def __aenter__(self) -> Fleet:
+    async def __aenter__(self) -> Self:
         try:
             await self.start()
             await self.wait_ready()
@@ -152,7 +152,7 @@ class Fleet:
             etcd = await asyncio.to_thread(find_etcd, report=self._report)
         except EtcdNotFound as error:
             raise CannotStart(str(error)) from None
-        self.plan = plan(self._make_data_dir(), etcd.path, self._size)
+        self.plan = self._plan(self._make_data_dir(), etcd.path)
         plan_file = self.data_dir / "plan.json"
         plan_file.write_text(self.plan.to_json())
         command = [
@@ -280,6 +280,10 @@ class Fleet:
             if answer.get("id") == request["id"]:
                 return answer
         raise FleetError(f"the supervisor of the fleet has ended. {self._complaint()}")
+
+    def _plan(self, data_dir: Path, etcd: Path) -> Plan:
+        """What this fleet consists of; the fault runs put proxies between the parts."""
+        return plan(data_dir, etcd, self._size)
 
     def _make_data_dir(self) -> Path:
         if self._wanted_dir is None:

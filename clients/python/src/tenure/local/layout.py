@@ -56,17 +56,17 @@ def plan(data_dir: Path, etcd: Path, size: Size) -> Plan:
     parts = [_etcd(data_dir, etcd, client, peer)]
     for n, address in enumerate(schedulers, 1):
         options = {"listen": address, "replica": f"scheduler-{n}", **store, **size.scheduler_options}
-        parts.append(_service(data_dir, SCHEDULER, n, options, address))
+        parts.append(service(data_dir, SCHEDULER, n, options, address))
     for n, address in enumerate(relays, 1):
         options = {"listen": address, "relay": f"relay-{n}", "schedulers": schedulers, **store}
-        parts.append(_service(data_dir, RELAY, n, {**options, **size.relay_options}, address))
+        parts.append(service(data_dir, RELAY, n, {**options, **size.relay_options}, address))
     for n in range(1, size.agents + 1):
         options = {"name": f"worker-{n}", "schedulers": schedulers, **size.agent_options}
-        parts.append(_service(data_dir, AGENT, n, options, ""))
+        parts.append(service(data_dir, AGENT, n, options, ""))
     return Plan(str(data_dir), tuple(parts))
 
 
-def _service(data_dir: Path, kind: str, number: int, options: dict[str, Any], address: str) -> Part:
+def service(data_dir: Path, kind: str, number: int, options: dict[str, Any], address: str) -> Part:
     name = f"worker-{number}" if kind == AGENT else f"{kind}-{number}"
     state = data_dir / name
     if kind != SCHEDULER:

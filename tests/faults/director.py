@@ -1,0 +1,104 @@
+"""Who decides when which fault happens?
+
+Some lanes work at the same time. Each takes the next kind from a shuffled deck, so that every kind comes as
+often as any other, and the parts that it needs for itself, so that no two faults undo each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tenure.local.fleet import FleetError
+from tenure_runtime.etcd.errors import EtcdError
+from tests.faults.fleet import ME
+from tests.faults.history import Fault as Entry
+from tests.faults.history import Recorder, now
+from tests.faults.kinds.catalog import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.faults.kinds.base import Fault, Scene
+
+BUSY_SECONDS: Final = 0.1
+SETTLE: Final = (0.2, 1.0)
+"""Between the end of a fault and the next one on the same lane."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """When is it enough?"""
+
+    faults: int
+    until: float
+    """On the history's clock."""
+    lanes: int
+
+
+class Director:
+    """Injects and heals faults until it is enough."""
+
+    def __init__(
+        self, scene: Scene, recorder: Recorder, kinds: Sequence[str], tell: Callable[[str], None]
+    ) -> None:
+        self._scene = scene
+        self._recorder = recorder
+        self._kinds = list(kinds)
+        self._tell = tell
+        self._deck: deque[str] = deque()
+        self._taken: set[str] = set()
+        self._begun = 0
+        self.healed = 0
+
+    async def run(self, bounds: Bounds) -> None:
+        """Return when enough faults have been healed or the time is over."""
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(bounds.lanes):
+                lanes.create_task(self._lane(bounds))
+
+    async def _lane(self, bounds: Bounds) -> None:
+        while self._begun < bounds.faults and now() < bounds.until:
+            self._begun += 1
+            name, fault = await self._next()
+            try:
+                await self._carry_out(name, fault)
+            finally:
+                self._taken -= set(fault.targets)
+            await asyncio.sleep(self._scene.rng.uniform(*SETTLE))
+
+    async def _next(self) -> tuple[str, Fault]:
+        """The first kind of the deck whose targets are free now; the others keep their places."""
+        while True:
+            if len(self._deck) < len(self._kinds):
+                self._deck.extend(self._scene.rng.sample(self._kinds, len(self._kinds)))
+            for name in list(self._deck):
+                fault = KINDS[name](self._scene)
+                fault.targets = tuple(await fault.choose(self._free()))
+                # The choice may have waited for etcd, and another lane was faster.
+                if fault.targets and not self._taken & set(fault.targets):
+                    self._taken |= set(fault.targets)
+                    with contextlib.suppress(ValueError):
+                        self._deck.remove(name)
+                    return name, fault
+            await asyncio.sleep(BUSY_SECONDS)
+
+    def _free(self) -> set[str]:
+        return {*self._scene.fleet.names, ME} - self._taken
+
+    async def _carry_out(self, name: str, fault: Fault) -> None:
+        began, error = now(), ""
+        self._tell(f"{name} on {', '.join(fault.targets)}")
+        try:
+            await fault.inject()
+            await asyncio.sleep(self._scene.rng.uniform(*fault.hold))
+        except (AssertionError, EtcdError, FleetError, OSError) as failure:
+            # A neighbour's fault was in the way: it is not counted.
+            error = str(failure).partition("\n")[0]
+        finally:
+            await fault.heal()
+        self.healed += not error
+        self._recorder.add(Entry(at=began, until=now(), kind=name, targets=fault.targets, error=error))

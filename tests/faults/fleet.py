@@ -1,0 +1,237 @@
+"""What does a fleet look like in which everything can be cut, killed, frozen and filled up?
+
+Three members of etcd, schedulers, agents and relays as real processes, a gate before every server, a file
+with the boot id of every node, and small disks below some of them where this user may mount.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+
+from tenure.local.fleet import Fleet
+from tenure.local.layout import service
+from tenure.local.plan import AGENT, ETCD, RELAY, SCHEDULER, Part, Plan
+from tenure.local.process_tree import is_alive, send
+from tests.faults.gates import Callers, Gate, Links
+from tests.support.disks import small_disk
+from tests.support.ports import Ports
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TTL: Final = 3.0
+LEADER_TTL: Final = 3.0
+CAPACITY_MILLI: Final = 8000
+DISK_MEGABYTES: Final = 64
+ME: Final = "user"
+"""Name of the program that submits and reads, as the gates know it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How many of each."""
+
+    agents: int = 8
+    schedulers: int = 3
+    relays: int = 2
+    members: int = 3
+
+
+class FaultFleet(Fleet):
+    """A fleet behind gates; `async with` it as any other."""
+
+    def __init__(self, folder: Path, shape: Shape) -> None:
+        super().__init__(data_dir=folder / "fleet")
+        self.shape = shape
+        self.links = Links()
+        self.disks: list[str] = []
+        """Names of the parts whose data lies on a small disk of its own."""
+        self._ports = Ports()
+        self._gates: dict[str, Gate] = {}
+        self._listening: dict[str, int] = {}
+        self._mounted = ExitStack()
+        self._folder = folder / "fleet"
+
+    async def start(self, *, detach: bool = False) -> None:
+        """Open the gates and mount the disks, then start the processes."""
+        callers = Callers(ME)
+        for name in self._servers():
+            self._listening[name] = self._ports.take()
+            server = name.removesuffix("-peer")
+            self._gates[name] = Gate(self.links, server, self._listening[name], callers)
+            await self._gates[name].open(self._ports.take())
+        if os.geteuid() == 0:
+            for name in ("worker-1", "worker-2", "relay-1"):
+                self._mounted.enter_context(small_disk(self._folder / name, megabytes=DISK_MEGABYTES))
+                self.disks.append(name)
+        await super().start(detach=detach)
+
+    async def stop(self) -> None:
+        """Stop the processes, then what lies between and below them."""
+        await super().stop()
+        for gate in self._gates.values():
+            await gate.close()
+        self._gates.clear()
+        self._mounted.close()
+        self._ports.give_back()
+
+    # Who is there
+
+    @property
+    def schedulers(self) -> list[str]:
+        return [part.name for part in self.plan.of_kind(SCHEDULER)]
+
+    @property
+    def relays(self) -> list[str]:
+        return [part.name for part in self.plan.of_kind(RELAY)]
+
+    @property
+    def members(self) -> list[str]:
+        return [part.name for part in self.plan.of_kind(ETCD)]
+
+    @property
+    def etcd_addresses(self) -> list[str]:
+        """Where the members serve, beside their gates."""
+        return [part.address for part in self.plan.of_kind(ETCD)]
+
+    def part(self, name: str) -> Part:
+        """The part of this name."""
+        return next(part for part in self.plan.parts if part.name == name)
+
+    def scheduler_at(self, address: str) -> str:
+        """The scheduler that advertises this address; empty: none does."""
+        return next((name for name in self.schedulers if self._gates[name].address == address), "")
+
+    # What can be done to it
+
+    async def signal(self, name: str, number: signal.Signals) -> None:
+        """Signal the one process of a part, of an agent its warden."""
+        send([(await self.pids())[name]], number)
+
+    async def agent_pid(self, name: str) -> int:
+        """Pid of the agent below a node's warden, once there is one."""
+
+        async def found() -> int:
+            warden = (await self.pids())[name]
+            return next((pid for pid in _children(warden) if _is_agent(pid)), 0) if warden else 0
+
+        return await eventually(found, what=f"the agent of {name} runs")
+
+    async def take_down(self, names: Iterable[str]) -> None:
+        """SIGKILL parts with everything that they started; they stay down until `bring_up`."""
+        for name in names:
+            await self.kill_node(name)
+
+    async def bring_up(self, names: Iterable[str]) -> None:
+        """Start again what `take_down` ended."""
+        for name in names:
+            await self.restart_node(name)
+
+    def boot_id_file(self, name: str) -> Path:
+        """The file with the boot id of a node."""
+        return self._folder / f"{name}.boot-id"
+
+    def reboot(self, name: str) -> None:
+        """Give a node that is down the boot id of its next boot."""
+        self.boot_id_file(name).write_text(f"{uuid.uuid4()}\n")
+
+    # How it is laid out
+
+    def _servers(self) -> list[str]:
+        shape = self.shape
+        members = [f"etcd-{n + 1}" for n in range(shape.members)]
+        return [
+            *members,
+            *(f"{member}-peer" for member in members),
+            *(f"scheduler-{n + 1}" for n in range(shape.schedulers)),
+            *(f"relay-{n + 1}" for n in range(shape.relays)),
+        ]
+
+    def _at(self, name: str) -> str:
+        return f"127.0.0.1:{self._listening[name]}"
+
+    def _plan(self, data_dir: Path, etcd: Path) -> Plan:
+        (data_dir / "config").mkdir(exist_ok=True)
+        members = [name for name in self._servers() if name.startswith("etcd") and not name.endswith("-peer")]
+        schedulers = [self._gates[f"scheduler-{n + 1}"].address for n in range(self.shape.schedulers)]
+        store = {"etcd.endpoints": [self._gates[member].address for member in members]}
+        parts = [self._etcd(data_dir, etcd, member, members) for member in members]
+        for n in range(1, self.shape.schedulers + 1):
+            parts.append(
+                self._served(data_dir, SCHEDULER, n, {"replica": f"scheduler-{n}", **store, **_TIMES})
+            )
+        for n in range(1, self.shape.relays + 1):
+            options = {"relay": f"relay-{n}", "schedulers": schedulers, "ttl": f"{TTL}s", **store}
+            parts.append(self._served(data_dir, RELAY, n, options))
+        for n in range(1, self.shape.agents + 1):
+            parts.append(self._agent(data_dir, n, schedulers))
+        return Plan(str(data_dir), tuple(parts))
+
+    def _served(self, data_dir: Path, kind: str, number: int, options: dict[str, Any]) -> Part:
+        name = f"{kind}-{number}"
+        here = {"listen": self._at(name), "advertise_address": self._gates[name].address}
+        return service(data_dir, kind, number, {**here, **options}, self._at(name))
+
+    def _agent(self, data_dir: Path, number: int, schedulers: list[str]) -> Part:
+        name = f"worker-{number}"
+        self.reboot(name)
+        options: dict[str, Any] = {
+            "name": name,
+            "schedulers": schedulers,
+            "boot_id_file": str(self.boot_id_file(name)),
+            "capacity.cpu_milli": CAPACITY_MILLI,
+            "kill_grace": "1s",
+        }
+        if name in self.disks:
+            options |= {"spool.per_attempt": "4MiB", "spool.per_node": "16MiB"}
+        return service(data_dir, AGENT, number, options, "")
+
+    def _etcd(self, data_dir: Path, program: Path, name: str, members: list[str]) -> Part:
+        cluster = ",".join(f"{member}=http://{self._gates[f'{member}-peer'].address}" for member in members)
+        argv = (
+            str(program),
+            f"--name={name}",
+            f"--data-dir={data_dir / name}",
+            f"--listen-client-urls=http://{self._at(name)}",
+            f"--advertise-client-urls=http://{self._gates[name].address}",
+            f"--listen-peer-urls=http://{self._at(f'{name}-peer')}",
+            f"--initial-advertise-peer-urls=http://{self._gates[f'{name}-peer'].address}",
+            f"--initial-cluster={cluster}",
+            "--logger=zap",
+            "--log-level=warn",
+        )
+        return Part(name, ETCD, argv, address=self._at(name))
+
+
+_TIMES: Final = {
+    "workers.ttl": f"{TTL}s",
+    "leadership.ttl": f"{LEADER_TTL}s",
+    # Faults come every few seconds: what is a storm elsewhere is the weather here. The whole fleet still is.
+    "workers.storm_share": 0.75,
+    "workers.storm_pause": "10s",
+    # The recorder wants every revision.
+    "store.compact_every": "86400s",
+}
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children()]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _is_agent(pid: int) -> bool:
+    try:
+        return b"--warden-fd" in Path(f"/proc/{pid}/cmdline").read_bytes() and is_alive(pid)
+    except OSError:
+        return False

@@ -1,0 +1,85 @@
+"""Faults of who and when: duplicates, revoked leases, reboots."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import uuid
+from typing import TYPE_CHECKING
+
+from tenure.local.process_tree import connected_with, end_all
+from tenure_runtime.etcd.errors import EtcdError
+from tenure_state.v1.worker_pb2 import WorkerRegistration
+from tests.faults.kinds.base import ANY, kind
+from tests.faults.kinds.processes import Killed, OnWorker
+from tests.faults.kinds.storage import copy_state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@kind("lease-revoked")
+class LeaseRevoked(OnWorker):
+    """An operator revokes the lease of a worker that is well."""
+
+    hold = (0.5, 1.0)
+
+    async def inject(self) -> None:
+        found = await self.scene.store.get(self.scene.keys.worker_reg(self.targets[0]), timeout=2.0)
+        lease = WorkerRegistration.FromString(found.value).lease_id if found else 0
+        if not lease:
+            raise EtcdError(f"{self.targets[0]} has no lease now")
+        await self.scene.store.lease_revoke(lease, timeout=2.0)
+
+
+@kind("rebooted")
+class Rebooted(Killed, OnWorker):
+    """Everything on the node ends, and it comes back with another boot id."""
+
+    hold = ANY
+
+    async def heal(self) -> None:
+        self.fleet.reboot(self.targets[0])
+        await super().heal()
+
+
+@kind("duplicate-agent")
+class DuplicateAgent(OnWorker):
+    """A copy of a node, state directory and all, runs on another host beside the original."""
+
+    hold = ANY
+    _process: asyncio.subprocess.Process | None = None
+
+    async def inject(self) -> None:
+        (name,) = self.targets
+        self._home = self.scene.folder / f"twin-{uuid.uuid4()}"
+        part = self.fleet.part(name)
+        await asyncio.to_thread(self._copy, self.fleet.data_dir / name, self._home / "state")
+        config = self._home / f"{name}.toml"
+        text = (self.fleet.data_dir / "config" / f"{name}.toml").read_text()
+        config.write_text(_with(text, data_dir=self._home / "state", boot_id_file=self._home / "boot-id"))
+        argv = [str(config) if word.endswith(f"/{name}.toml") else word for word in part.argv]
+        with (self._home / "log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *("setpriv", "--pdeathsig", "KILL", *argv), stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _copy(self, folder: Path, to: Path) -> None:
+        self._home.mkdir(parents=True)
+        (self._home / "boot-id").write_text(f"{uuid.uuid4()}\n")
+        copy_state(folder, to)
+
+    async def heal(self) -> None:
+        assert self._process is not None
+        await asyncio.to_thread(end_all, lambda: connected_with(self._home))
+        await self._process.wait()
+        await asyncio.to_thread(shutil.rmtree, self._home)
+
+
+def _with(config: str, **changed: Path) -> str:
+    """The configuration with some lines replaced."""
+    lines = [line for line in config.splitlines() if line.partition(" = ")[0] not in changed]
+    return (
+        "\n".join([*lines, *(f"{key} = {json.dumps(str(value))}" for key, value in changed.items())]) + "\n"
+    )

@@ -1,0 +1,167 @@
+"""How does a whole fault run go: fleet up, traffic and faults, everything healed, looked at, judged?"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import random
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tenure_runtime.etcd.client import EtcdClient
+from tenure_runtime.etcd.keys import Keys
+from tests.faults import report
+from tests.faults.checker import Verdict, judge
+from tests.faults.director import Bounds, Director
+from tests.faults.fleet import CAPACITY_MILLI, FaultFleet, Shape
+from tests.faults.history import Begun, History, Recorder, now
+from tests.faults.kinds.base import Scene
+from tests.faults.kinds.catalog import KINDS
+from tests.faults.ledger import Ledger
+from tests.faults.store_history import StoreHistory
+from tests.faults.traffic import Traffic
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SETTLE_SECONDS: Final = 120.0
+CAUGHT_UP_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run is asked for."""
+
+    seed: int
+    minutes: float
+    faults: int
+    tasks: int
+    shape: Shape
+    lanes: int
+    kinds: Sequence[str]
+    folder: Path
+
+
+async def carry_out(plan: Plan) -> None:
+    """Run; the history lies in `plan.folder / "history"` afterwards, whatever happens."""
+    recorder = Recorder(plan.folder / "history")
+    recorder.add(Begun(at=now(), seed=plan.seed, capacity_milli=CAPACITY_MILLI))
+    keys = Keys("default")
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            ledger = await stack.enter_async_context(Ledger(plan.folder / "ledger", recorder))
+            fleet = await stack.enter_async_context(FaultFleet(plan.folder, plan.shape))
+            store = await stack.enter_async_context(EtcdClient(fleet.etcd_addresses))
+            seen = StoreHistory(store, keys, recorder)
+            watching = asyncio.create_task(seen.run())
+            stack.push_async_callback(_end, watching)
+            scene = Scene(fleet, store, keys, random.Random(plan.seed), plan.folder)
+            await _play(plan, scene, recorder, ledger)
+            await _until_seen(store, seen)
+    finally:
+        recorder.close()
+
+
+async def _play(plan: Plan, scene: Scene, recorder: Recorder, ledger: Ledger) -> None:
+    """Traffic and faults at the same time, then peace, then a last look."""
+    fleet = scene.fleet
+    addresses = fleet.address.split(",")
+    traffic = Traffic(addresses, ledger.socket, recorder, random.Random(plan.seed + 1))
+    told = [0.0]
+
+    def tell(sentence: str) -> None:
+        if time.monotonic() - told[0] > 5:
+            told[0] = time.monotonic()
+            count = recorder.counts
+            print(
+                f"{count['fault']} faults, {len(traffic.submitted)} tasks, {count['told']} ended, "
+                f"{ledger.refused} stale writes refused; now {sentence}",
+                flush=True,
+            )
+
+    kinds = [name for name in plan.kinds if not (why := KINDS[name](scene).missing()) or print(name, why)]
+    director = Director(scene, recorder, kinds, tell)
+    try:
+        seconds = plan.minutes * 60
+        bounds = Bounds(faults=plan.faults, until=now() + seconds, lanes=plan.lanes)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(traffic.run(plan.tasks, seconds * 0.9))
+            group.create_task(director.run(bounds))
+        tell("all is healed")
+        await fleet.wait_ready()
+        await traffic.settle(SETTLE_SECONDS)
+        await traffic.look_again()
+    finally:
+        await traffic.close()
+
+
+async def _until_seen(store: EtcdClient, seen: StoreHistory) -> None:
+    """Wait until the recorder has everything that etcd has."""
+    found = await store.range(b"/tenure/", prefix=True)
+    newest = max((kv.mod_revision for kv in found.kvs), default=0)
+    await eventually(lambda: seen.revision >= newest, within=CAUGHT_UP_SECONDS, what="all was recorded")
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 1 when anything was violated or the run proved nothing."""
+    options = _options(arguments)
+    if options.list:
+        print("\n".join(KINDS))
+        return 0
+    if options.check:
+        return _conclude(options.check, judge(History.read(options.check)), options, 0.0)
+    folder = Path(tempfile.mkdtemp(prefix="tenure-faults-"))
+    plan = Plan(
+        seed=options.seed,
+        minutes=options.minutes,
+        faults=options.faults,
+        tasks=options.tasks,
+        shape=Shape(agents=options.agents),
+        lanes=options.lanes,
+        kinds=options.kinds or list(KINDS),
+        folder=folder,
+    )
+    print(f"seed {plan.seed}; everything is in {folder}", flush=True)
+    began = time.monotonic()
+    asyncio.run(carry_out(plan))
+    verdict = judge(History.read(folder / "history"))
+    code = _conclude(folder, verdict, options, time.monotonic() - began)
+    if not code and not options.keep:
+        shutil.rmtree(folder)
+    return code
+
+
+def _conclude(folder: Path, verdict: Verdict, options: argparse.Namespace, seconds: float) -> int:
+    print(report.as_table(verdict, options.seed, folder))
+    if options.report:
+        options.report.write_text(report.as_json(verdict, options.seed, seconds))
+    return 0 if verdict.passed else 1
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
+    parser.add_argument("--minutes", type=float, default=18.0, help="how long faults are injected")
+    parser.add_argument("--faults", type=int, default=1000, help="at most so many")
+    parser.add_argument("--tasks", type=int, default=5200)
+    parser.add_argument("--agents", type=int, default=8)
+    parser.add_argument("--lanes", type=int, default=3, help="faults at the same time")
+    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), metavar="KIND", help="only these")
+    parser.add_argument("--report", type=Path, help="write the outcome there as JSON")
+    parser.add_argument("--keep", action="store_true", help="keep the histories of a run that passed")
+    parser.add_argument("--check", type=Path, metavar="FOLDER", help="judge a recorded history again")
+    parser.add_argument("--list", action="store_true", help="list the kinds")
+    return parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))

@@ -1,0 +1,205 @@
+"""Is each check seen to fail on a history that violates it, and quiet on one that does not?"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tenure.v1.task_pb2 import AttemptOutcome, LogState, TaskState
+from tests.faults import checker
+from tests.faults.history import (
+    GAP,
+    TORN,
+    Attempt,
+    Begun,
+    Cancelled,
+    Committed,
+    Fault,
+    History,
+    Piece,
+    Read,
+    Recorder,
+    Submitted,
+    Told,
+    Written,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PENDING, RUNNING = TaskState.TASK_STATE_PENDING, TaskState.TASK_STATE_RUNNING
+SUCCEEDED, FAILED = TaskState.TASK_STATE_SUCCEEDED, TaskState.TASK_STATE_FAILED
+CANCELLED = TaskState.TASK_STATE_CANCELLED
+OK, LOST = AttemptOutcome.ATTEMPT_OUTCOME_SUCCEEDED, AttemptOutcome.ATTEMPT_OUTCOME_LOST
+
+
+def attempts(*outcomes: int, worker: str = "w") -> tuple[Attempt, ...]:
+    numbered = enumerate(outcomes, 1)
+    return tuple(Attempt(number=n, worker=worker, outcome=o, assigned_ns=n) for n, o in numbered)
+
+
+def committed(revision: int, state: int, *outcomes: int, task: str = "t", **more: Any) -> Committed:
+    return Committed(
+        at=revision,
+        revision=revision,
+        task=task,
+        state=state,
+        attempt=len(outcomes),
+        attempts=attempts(*outcomes),
+        **more,
+    )
+
+
+def written(
+    at: float, attempt: int, what: str, *, accepted: bool = True, process: str = "", n: int = 1
+) -> Written:
+    return Written(
+        at=at,
+        task="t",
+        incarnation=n,
+        attempt=attempt,
+        process=process or str(attempt),
+        what=what,
+        accepted=accepted,
+    )
+
+
+def read(*pieces: Piece, reader: str = "fresh", finished: bool = True, attempt: int = 2) -> Read:
+    return Read(reader=reader, task="t", attempt=attempt, pieces=pieces, finished=finished)
+
+
+BEGUN = Begun(at=0, seed=1, capacity_milli=1000)
+SUBMITTED = Submitted(at=1, task="t", exclusive=True, cpu_milli=600)
+LAST = Told(at=9, task="t", state=SUCCEEDED, attempt=2, log_state=LogState.LOG_STATE_COMPLETE, last=True)
+GOOD: list[Any] = [
+    BEGUN,
+    SUBMITTED,
+    committed(1, PENDING),
+    committed(2, RUNNING, 0),
+    written(2.0, 1, "start"),
+    written(2.5, 1, "beat"),
+    committed(3, PENDING, LOST),
+    committed(4, RUNNING, LOST, 0),
+    written(4.0, 2, "start"),
+    written(4.5, 2, "effect"),
+    written(4.6, 1, "effect", accepted=False),
+    committed(5, SUCCEEDED, LOST, OK),
+    LAST,
+    read((0, 3), GAP, (7, 9), attempt=1, finished=False),
+    read((0, 9)),
+    Fault(at=2.6, until=3, kind="node-killed", targets=("w",)),
+]
+GOOD[10] = written(4.0, 1, "start", accepted=False)  # refused at its start: it ran nowhere near attempt 2
+
+
+def test_a_good_history_passes() -> None:
+    verdict = checker.judge(History(GOOD))
+    assert verdict.violations == []
+    assert verdict.passed
+    assert (verdict.tasks, verdict.stale_rejected, verdict.gaps_explained) == (1, 1, 1)
+    assert verdict.kinds == {"node-killed": 1}
+
+
+def test_a_run_in_which_nothing_was_refused_proves_nothing() -> None:
+    verdict = checker.judge(History([e for e in GOOD if not isinstance(e, Written) or e.accepted]))
+    assert verdict.violations == []
+    assert not verdict.passed
+
+
+VIOLATIONS: list[tuple[checker.Check, list[Any]]] = [
+    (checker.results_accepted_twice, [committed(1, SUCCEEDED, OK, OK)]),
+    (checker.results_accepted_twice, [committed(1, SUCCEEDED, OK), committed(2, SUCCEEDED, LOST, OK)]),
+    (checker.effects_accepted_twice, [written(1, 2, "start"), written(2, 1, "effect")]),
+    (checker.effects_accepted_twice, [written(1, 1, "effect"), written(2, 1, "effect")]),
+    (checker.effects_accepted_twice, [written(1, 1, "effect", n=2), written(2, 9, "effect", n=1)]),
+    (checker.results_without_effect, [committed(1, SUCCEEDED, OK)]),
+    (checker.results_without_effect, [committed(1, SUCCEEDED, OK), written(1, 1, "effect", accepted=False)]),
+    (
+        checker.results_without_effect,
+        [
+            Committed(
+                at=1,
+                revision=1,
+                task="t",
+                state=FAILED,
+                attempt=1,
+                attempts=(Attempt(number=1, worker="w", outcome=2, exit_code=75),),
+            )
+        ],
+    ),
+    (checker.lost, [SUBMITTED]),
+    (checker.lost, [SUBMITTED, committed(1, PENDING), LAST]),
+    (checker.lost, [SUBMITTED, committed(1, SUCCEEDED, LOST, OK)]),
+    (checker.lost, [SUBMITTED, committed(1, FAILED, 2), LAST]),
+    (checker.reopened, [committed(1, SUCCEEDED, OK), committed(2, PENDING, OK)]),
+    (checker.reopened, [committed(2, FAILED, OK), committed(1, SUCCEEDED, OK)]),
+    (checker.reopened, [LAST, dataclasses.replace(LAST, state=CANCELLED, last=False)]),
+    (checker.executed_twice, [written(1, 1, "start", process="7"), written(2, 1, "beat", process="8")]),
+    (checker.unexplained_gaps, [read((1, 9))]),
+    (checker.unexplained_gaps, [read((0, 3), (5, 9))]),
+    (checker.unexplained_gaps, [read((0, 3), (3, 9))]),
+    (checker.unexplained_gaps, [read((0, 3), GAP, (2, 9))]),
+    (checker.unexplained_gaps, [read((0, 3), TORN, (5, 9))]),
+    (checker.unexplained_gaps, [LAST, read((0, 3), finished=False)]),
+    (checker.unexplained_gaps, [LAST, read((0, 3), GAP, (6, 9))]),
+    (
+        checker.started_after_cancel,
+        [committed(1, RUNNING, 0, cancelling=True), committed(2, RUNNING, LOST, 0, cancelling=True)],
+    ),
+    (
+        checker.started_after_cancel,
+        [Cancelled(at=1, task="t", state=CANCELLED, wall_ns=1), committed(1, RUNNING, LOST, 0)],
+    ),
+    (
+        checker.over_capacity,
+        [
+            BEGUN,
+            SUBMITTED,
+            dataclasses.replace(SUBMITTED, task="u"),
+            committed(1, RUNNING, 0),
+            committed(2, RUNNING, 0, task="u"),
+        ],
+    ),
+    (checker.fences_going_back, [committed(1, RUNNING, LOST, 0), committed(2, RUNNING, 0)]),
+    (
+        checker.fences_going_back,
+        [Committed(at=1, revision=1, task="t", state=2, attempt=1, attempts=attempts(LOST)[:1] * 2)],
+    ),
+    (
+        checker.overlaps,
+        [SUBMITTED, written(1, 1, "start"), written(3, 1, "beat"), written(2, 2, "start")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "entries"), VIOLATIONS, ids=lambda each: getattr(each, "__name__", ""))
+def test_a_violation_is_found(check: checker.Check, entries: list[Any]) -> None:
+    assert len(check(History(entries))) == 1
+
+
+def test_every_check_is_seen_to_fail() -> None:
+    assert {check.__name__ for check, _ in VIOLATIONS} == set(checker.CHECKS)
+
+
+def test_an_overlap_under_a_frozen_node_is_the_documented_exception() -> None:
+    frozen = Fault(at=1.5, until=2.5, kind="node-frozen", targets=("w",))
+    runs = [SUBMITTED, written(1, 1, "start"), written(3, 1, "beat"), written(2, 2, "start")]
+    assert checker.overlaps(History([*runs, frozen])) == []
+    assert checker.overlaps(History([*runs, dataclasses.replace(frozen, at=5, until=6)])) != []
+
+
+def test_the_end_of_a_killed_process_may_be_torn() -> None:
+    assert checker.unexplained_gaps(History([read((0, 3), TORN, finished=False)])) == []
+    assert checker.unexplained_gaps(History([read((0, 3), TORN, GAP, TORN, (8, 9))])) == []
+
+
+def test_a_history_is_read_as_it_was_written(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    for entry in GOOD:
+        recorder.add(entry)
+    recorder.close()
+    read_again = History.read(tmp_path)
+    assert sorted(map(repr, read_again.entries)) == sorted(map(repr, GOOD))
+    assert checker.judge(read_again) == checker.judge(History(GOOD))

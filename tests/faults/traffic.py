@@ -1,0 +1,235 @@
+"""Who uses the fleet during a fault run, and what are they told?
+
+Submitters with request ids that go through any replica and try again elsewhere, waiters, people who cancel,
+and readers who follow logs. What they are told is written down when it is acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+import uuid
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import tenure
+from tenure.errors import TenureError
+from tenure.v1.task_pb2 import TaskFilter, TaskState
+from tenure.v1.task_spec_pb2 import OnDisconnect, TaskSpec
+from tests.faults.checker import TERMINAL
+from tests.faults.history import GAP, TORN, Cancelled, Piece, Read, Recorder, Submitted, Told, now
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from tenure.v1.log_service_pb2 import TailLogsResponse
+    from tenure.v1.task_pb2 import Task
+
+PROGRAM: Final = Path(__file__).with_name("program.py")
+CPU_MILLI: Final = 500
+LONG_SHARE: Final = 0.15
+EXCLUSIVE_SHARE: Final = 0.4
+CANCEL_SHARE: Final = 0.05
+FOLLOW_SHARE: Final = 0.08
+MOST_FOLLOWERS: Final = 30
+BATCH_SECONDS: Final = 0.5
+FRESH_READERS: Final = 12
+
+
+class Traffic:
+    """Everybody who uses one fleet; `run` until so many tasks were submitted."""
+
+    def __init__(
+        self, addresses: Sequence[str], ledger: Path, recorder: Recorder, rng: random.Random
+    ) -> None:
+        # One client per replica, so that a batch goes where the dice say and not where it last went well.
+        self._replicas = [tenure.Client(address, patience=2.0, connect_timeout=2.0) for address in addresses]
+        self._patient = tenure.Client(",".join(addresses), patience=300.0, connect_timeout=300.0)
+        self._ledger = ledger
+        self._recorder = recorder
+        self._rng = rng
+        self._busy: set[asyncio.Task[None]] = set()
+        self._followers = asyncio.Semaphore(MOST_FOLLOWERS)
+        self.submitted: list[str] = []
+        self.retries = 0
+        """Calls that were made again because no answer came."""
+
+    async def close(self) -> None:
+        """Nobody uses the fleet any more."""
+        for task in self._busy:
+            task.cancel()
+        await asyncio.gather(*self._busy, return_exceptions=True)
+        for client in (*self._replicas, self._patient):
+            await client.close()
+
+    async def run(self, tasks: int, seconds: float) -> None:
+        """Submit so many tasks, spread over so many seconds."""
+        began = time.monotonic()
+        asked = 0
+        while asked < tasks:
+            due = min(tasks, int(tasks * (time.monotonic() - began + BATCH_SECONDS) / seconds))
+            if due > asked:
+                self._start(self._submit(due - asked))
+                asked = due
+            await asyncio.sleep(BATCH_SECONDS)
+
+    def _start(self, work: object) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+
+    async def _submit(self, count: int) -> None:
+        specs = [self._spec() for _ in range(count)]
+        ids = [str(uuid.UUID(int=self._rng.getrandbits(128))) for _ in specs]
+        while True:
+            try:
+                answers = await self._rng.choice(self._replicas).submit_many(specs, request_ids=ids)
+                break
+            except TenureError as error:
+                if not error.retryable:
+                    raise
+                self.retries += 1
+        for spec, answer in zip(specs, answers, strict=True):
+            if answer.error is not None:
+                raise answer.error
+            self._acknowledged(answer.task_id, spec)
+
+    def _acknowledged(self, task: str, spec: TaskSpec) -> None:
+        exclusive = spec.on_disconnect == OnDisconnect.ON_DISCONNECT_STOP
+        self._recorder.add(Submitted(at=now(), task=task, exclusive=exclusive, cpu_milli=CPU_MILLI))
+        self.submitted.append(task)
+        self._start(self._wait(task))
+        if self._rng.random() < CANCEL_SHARE:
+            self._start(self._cancel(task, self._rng.uniform(0.0, 3.0)))
+        if self._rng.random() < FOLLOW_SHARE:
+            self._start(self._follow(task))
+
+    def _spec(self) -> TaskSpec:
+        long = self._rng.random() < LONG_SHARE
+        seconds = self._rng.uniform(4.0, 20.0) if long else self._rng.uniform(0.05, 0.6)
+        lines = self._rng.randrange(20, 400) if long else self._rng.randrange(1, 20)
+        argv = [sys.executable, "-I", "-S", str(PROGRAM), str(self._ledger), f"{seconds:.2f}", str(lines)]
+        spec = tenure.process(argv, cpu=CPU_MILLI / 1000)
+        if self._rng.random() < EXCLUSIVE_SHARE:
+            spec.on_disconnect = OnDisconnect.ON_DISCONNECT_STOP
+        return spec
+
+    async def _wait(self, task: str) -> None:
+        found = await self._patient.wait(task)
+        self._recorder.add(Told(at=now(), task=task, state=found.state, attempt=found.attempt.number))
+
+    async def _cancel(self, task: str, after: float) -> None:
+        await asyncio.sleep(after)
+        while True:
+            try:
+                (result,) = await self._rng.choice(self._replicas).cancel(task, reason="fault run")
+                break
+            except TenureError as error:
+                if not error.retryable:
+                    raise
+                self.retries += 1
+        self._recorder.add(Cancelled(at=now(), task=task, state=result.state, wall_ns=time.time_ns()))
+
+    async def _follow(self, task: str) -> None:
+        async with self._followers:
+            await self._read(self._patient.follow_logs(task), task, "follower")
+
+    async def _read(self, messages: AsyncIterator[TailLogsResponse], task: str, reader: str) -> None:
+        outputs = Outputs(task)
+        try:
+            async for message in messages:
+                outputs.take(message)
+        finally:
+            for attempt, output in outputs.attempts.items():
+                self._recorder.add(output.as_read(reader, task, attempt))
+
+    # After the faults
+
+    async def settle(self, within: float) -> list[Task]:
+        """Let held tasks go and wait until all have ended; the tasks as they stand then."""
+        wanted = set(self.submitted)
+        end = time.monotonic() + within
+        while True:
+            tasks = [task async for task in self._patient.list() if task.id in wanted]
+            held = [task.id for task in tasks if task.state == TaskState.TASK_STATE_QUARANTINED]
+            if held:
+                await self._patient.release(where=TaskFilter(ids=held))
+            ended = sum(task.state in TERMINAL for task in tasks)
+            if (ended == len(wanted) and not self._busy) or time.monotonic() > end:
+                return tasks
+            await asyncio.sleep(0.5)
+
+    async def look_again(self) -> None:
+        """Ask once more how everything ended, and read every log anew."""
+        async for task in self._patient.list():
+            self._recorder.add(
+                Told(
+                    at=now(),
+                    task=task.id,
+                    state=task.state,
+                    attempt=task.attempt.number,
+                    log_state=task.log_state,
+                    last=True,
+                )
+            )
+        turn = asyncio.Semaphore(FRESH_READERS)
+
+        async def read(task: str) -> None:
+            async with turn:
+                await self._read(self._patient.follow_logs(task, follow=False), task, "fresh")
+
+        await asyncio.gather(*(read(task) for task in self.submitted))
+
+
+class Output:
+    """The lines of one attempt, as runs of numbers."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.finished = False
+
+    def line(self, text: bytes, task: str, attempt: int) -> None:
+        """One more line; what does not say who it is, is torn."""
+        words = text.split()
+        body, _, checksum = text.rpartition(b" ")
+        own = words[:2] == [task.encode(), str(attempt).encode()]
+        if len(words) != 5 or not own or f"{zlib.crc32(body):08x}" != checksum.decode(errors="replace"):
+            self.pieces.append(TORN)
+            return
+        number = int(words[2])
+        last = self.pieces[-1] if self.pieces else TORN
+        if isinstance(last, tuple) and number == last[1] + 1:
+            self.pieces[-1] = (last[0], number)
+        else:
+            self.pieces.append((number, number))
+        self.finished = self.finished or words[3] == b"last"
+
+    def as_read(self, reader: str, task: str, attempt: int) -> Read:
+        """What the reader saw, for the history."""
+        return Read(
+            reader=reader, task=task, attempt=attempt, pieces=tuple(self.pieces), finished=self.finished
+        )
+
+
+class Outputs:
+    """What one reader sees of all attempts of a task."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self._attempt = 0
+        self.attempts: dict[int, Output] = {}
+
+    def take(self, message: TailLogsResponse) -> None:
+        """One more message of the tail."""
+        match message.WhichOneof("item"):
+            case "attempt_begin":
+                self._attempt = message.attempt_begin.attempt
+                self.attempts.setdefault(self._attempt, Output())
+            case "lines":
+                for entry in message.lines.entries:
+                    self.attempts[self._attempt].line(entry.text, self._task, self._attempt)
+            case "gap":
+                self.attempts[self._attempt].pieces.append(GAP)
