@@ -360,9 +360,9 @@ class Shell:
         if sealed.registration is not None:
             self._registered(sealed.registration, outcome)
         elif outcome.leases_gone:
-            self._leases_gone(sealed, outcome.leases_gone, proved_at)
+            self._leases_gone(sealed, outcome, proved_at)
         for worker, revision in sealed.live_deleted:
-            self.post(e.LiveDeleted(worker, revision, proved_at))
+            self.post(e.LiveDeleted(worker, revision, proved_at, outcome.revision))
         self._outlets.committed(sealed.index, outcome.revision)
         self._release()
 
@@ -375,9 +375,9 @@ class Shell:
             self._lives[name] = outcome.revision
             self.post(e.WorkerRegistered(name, command.ticket, outcome.revision))
 
-    def _leases_gone(self, sealed: Sealed, workers: tuple[str, ...], proved_at: Instant) -> None:
+    def _leases_gone(self, sealed: Sealed, outcome: Committed, proved_at: Instant) -> None:
         """The Starts that waited for this commit are void: their `own` keys were not written."""
-        gone = frozenset(workers)
+        gone = frozenset(outcome.leases_gone)
         self._queue = deque(
             entry
             for entry in self._queue
@@ -389,7 +389,9 @@ class Shell:
         )
         for session in sealed.batch.leased:
             if session.worker in gone:
-                self.post(e.WorkerLeaseGone(session.worker, session.live_revision, proved_at))
+                self.post(
+                    e.WorkerLeaseGone(session.worker, session.live_revision, proved_at, outcome.revision)
+                )
 
     # --- out -----------------------------------------------------------------------------------------
 

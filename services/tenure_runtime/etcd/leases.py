@@ -8,7 +8,7 @@ that moment.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tenure_runtime.etcd.errors import EtcdError
 from tenure_runtime.etcd.ops import get
@@ -20,12 +20,21 @@ if TYPE_CHECKING:
 _READS_PER_TXN: Final = 128
 
 
+class Look(NamedTuple):
+    """A key by a linearizable read."""
+
+    created: int
+    """Its create revision; 0: it is absent."""
+    revision: int
+    """Of the store."""
+
+
 class WorkerLeases:
     """The leases of worker sessions: one per session, never revoked."""
 
     def __init__(self, client: EtcdClient) -> None:
         self._client = client
-        self._waiting: list[tuple[bytes, asyncio.Future[int]]] = []
+        self._waiting: list[tuple[bytes, asyncio.Future[Look]]] = []
         self._reader: asyncio.Task[None] | None = None
 
     async def grant(self, ttl: float) -> Lease:
@@ -46,7 +55,11 @@ class WorkerLeases:
 
     async def created_revision(self, key: bytes) -> int:
         """The key's create revision by a linearizable read that begins after this call; 0: it is absent."""
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        return (await self.look(key)).created
+
+    async def look(self, key: bytes) -> Look:
+        """The same, and at which revision of the store that was so."""
+        future: asyncio.Future[Look] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, future))
         if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._read_waiting(), name="live key reads")
@@ -66,7 +79,7 @@ class WorkerLeases:
                 continue
             for (_, future), found in zip(batch, result.ranges, strict=True):
                 if not future.done():
-                    future.set_result(found[0].create_revision if found else 0)
+                    future.set_result(Look(found[0].create_revision if found else 0, result.revision))
 
     async def close(self) -> None:
         """Give up the reads in flight; their callers are cancelled."""

@@ -65,10 +65,16 @@ def _held(held: pb.HeldAttempt) -> AttemptReport:
         report = _result(fence, held.result)
         report.started_ns = report.started_ns or _ns(held, "started_at")
         report.pid = report.pid or held.pid
+        report.ticks = report.ticks or held.start_ticks
         return report
     kind = _STARTED if held.started else ReportKind.HELD
     return AttemptReport(
-        fence, kind, started_ns=_ns(held, "started_at"), pid=held.pid, stopping=held.stopping
+        fence,
+        kind,
+        started_ns=_ns(held, "started_at"),
+        pid=held.pid,
+        ticks=held.start_ticks,
+        stopping=held.stopping,
     )
 
 
@@ -84,11 +90,14 @@ def _report(message: pb.AttemptReport) -> AttemptReport:
         return _result(fence, message.result)
     if kind == "started":
         started = message.started
-        return AttemptReport(fence, _STARTED, started_ns=_ns(started, "at"), pid=started.pid)
+        return AttemptReport(
+            fence, _STARTED, started_ns=_ns(started, "at"), pid=started.pid, ticks=started.start_ticks
+        )
     if kind == "not_started":
         return AttemptReport(fence, ReportKind.NOT_STARTED, reason=message.not_started)
     if kind == "stopped":
-        return AttemptReport(fence, ReportKind.STOPPED)
+        end = _result(fence, message.end) if message.HasField("end") else None
+        return AttemptReport(fence, ReportKind.STOPPED, end=end)
     raise InvalidArgument(f"the report on {message.fence} says nothing")
 
 
@@ -104,6 +113,7 @@ def _result(fence: Fence, result: pb.AttemptResult) -> AttemptReport:
         _ns(result, "started_at"),
         _ns(result, "ended_at"),
         result.pid,
+        ticks=result.start_ticks,
     )
     if result.HasField("log") and (log := result.log).frames:
         report.log = LogFinals(log.frames, log.stdout, log.stderr, log.records)

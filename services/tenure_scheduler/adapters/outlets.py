@@ -146,21 +146,21 @@ class LeaderOutlets:
         began = boottime()
         while True:
             proved_at = boottime()
-            reads = [self._leases.created_revision(self._keys.worker_live(worker)) for worker, _ in workers]
+            reads = [self._leases.look(self._keys.worker_live(worker)) for worker, _ in workers]
             found = await asyncio.gather(*reads, return_exceptions=True)
-            if not any(isinstance(revision, EtcdError) for revision in found):
+            if not any(isinstance(look, EtcdError) for look in found):
                 break
             if proved_at - began > self._config.worker_ttl / 3:
                 self.post(e.StallNoticed(proved_at - began, "etcd could not be read"))
                 began = proved_at
             await asyncio.sleep(_READ_PAUSE)
-        for (worker, believed), revision in zip(workers, found, strict=True):
-            if isinstance(revision, BaseException):
-                raise revision
-            if revision and (revision == believed or not believed):
-                self.post(e.LiveSeen(worker, revision))
+        for (worker, believed), look in zip(workers, found, strict=True):
+            if isinstance(look, BaseException):
+                raise look
+            if look.created and (look.created == believed or not believed):
+                self.post(e.LiveSeen(worker, look.created))
             else:
-                self.post(e.LiveGone(worker, believed, proved_at))
+                self.post(e.LiveGone(worker, believed, proved_at, look.revision))
 
     def sealed(self, index: int, tasks: list[Task]) -> None:
         """These records go into commit number `index`: watchers' views of them are made now."""

@@ -84,6 +84,8 @@ class TaskWriter:
             assigned_at=timestamp(attempt.assigned_ns),
             pid=attempt.pid,
         )
+        if attempt.pid:
+            message.boot_id, message.start_ticks = attempt.boot_id, attempt.ticks
         if attempt.started_ns:
             message.started_at.CopyFrom(timestamp(attempt.started_ns))
         if attempt.stage is AttemptStage.STARTED:

@@ -26,7 +26,10 @@ from tenure_core.states import (
 )
 from tenure_scheduler.adapters.specs import SpecReader
 from tenure_scheduler.domain.model import Attempt, Damaged, LogFinals, Task, Worker
-from tenure_state.v1.task_pb2 import AttemptRecord, TaskBirth, TaskRecord
+from tenure_scheduler.domain.notes import EventKind, LateEnd, Note, Ruling
+from tenure_state.v1.task_pb2 import AttemptRecord, TaskBirth, TaskNote, TaskRecord
+from tenure_state.v1.task_pb2 import LateEnd as LateEndRecord
+from tenure_state.v1.task_pb2 import Ruling as RulingRecord
 from tenure_state.v1.worker_pb2 import Ownership, WorkerLive, WorkerRegistration
 
 Apart = Callable[[str], bytes | None]
@@ -34,6 +37,7 @@ Apart = Callable[[str], bytes | None]
 
 INLINE_SPEC_BYTES: Final = 1024
 _DIGEST_BYTES: Final = 16
+_EVENT_KINDS: Final = frozenset(map(int, EventKind))
 
 
 def spec_apart(task: Task) -> bool:
@@ -66,6 +70,8 @@ def encode_task(task: Task) -> bytes:
         record.cancelling = task.state is TaskState.CANCELLING
     if task.log_missing:
         record.log_missing_bytes = task.log_missing
+    for at_ns, kind, attempt, text in task.notes:
+        record.notes.add(at_ns=at_ns, kind=kind, attempt=attempt, text=text)
     if task.state in TERMINAL:
         task.birth = None
     return birth + record.SerializeToString()
@@ -100,6 +106,8 @@ def _encode_attempt(attempt: Attempt) -> AttemptRecord:
             record.granted[name].indexes.extend(indexes)
     if attempt.pid:
         record.pid = attempt.pid
+        record.start_ticks = attempt.ticks
+        record.boot_id = attempt.boot_id
     if attempt.outcome is not None:
         _encode_end(record, attempt)
     return record
@@ -122,6 +130,24 @@ def _encode_end(record: AttemptRecord, attempt: Attempt) -> None:
         log = attempt.log
         record.log_frames, record.log_stdout = log.frames, log.stdout
         record.log_stderr, record.log_records = log.stderr, log.records
+    if attempt.ruling is not None:
+        _encode_ruling(record.ruling, attempt.ruling)
+    if attempt.late is not None:
+        _encode_late(record.late, attempt.late)
+
+
+def _encode_ruling(record: RulingRecord, ruling: Ruling) -> None:
+    record.epoch, record.saw, record.excuse, record.reported = ruling
+
+
+def _encode_late(record: LateEndRecord, late: LateEnd) -> None:
+    record.outcome, record.reason = late.outcome, late.reason
+    if late.exit_code is not None:
+        record.exit_code = late.exit_code
+    if late.signal is not None:
+        record.signal = late.signal
+    record.started_at_ns, record.ended_at_ns = late.started_ns, late.ended_ns
+    record.reported_at_ns = late.reported_ns
 
 
 def decode_task(
@@ -213,6 +239,12 @@ def _decode_rest(task: Task, record: TaskRecord) -> None:
     task.avoid_until_ns = record.avoid_until_ns
     task.log_state = LogState(record.log_state or LogState.OPEN)
     task.log_missing = record.log_missing_bytes
+    if record.notes:
+        task.notes = tuple(_decode_note(note) for note in record.notes if note.kind in _EVENT_KINDS)
+
+
+def _decode_note(note: TaskNote) -> Note:
+    return Note(note.at_ns, EventKind(note.kind), note.attempt, note.text)
 
 
 def _decode_attempt(record: AttemptRecord, demand: Demand) -> Attempt:
@@ -223,6 +255,7 @@ def _decode_attempt(record: AttemptRecord, demand: Demand) -> Attempt:
     attempt.started_ns = record.started_at_ns
     attempt.relay = record.relay
     attempt.pid = record.pid
+    attempt.ticks, attempt.boot_id = record.start_ticks, record.boot_id
     if record.outcome:
         attempt.outcome = AttemptOutcome(record.outcome)
         attempt.ended_ns = record.ended_at_ns
@@ -233,7 +266,24 @@ def _decode_attempt(record: AttemptRecord, demand: Demand) -> Attempt:
         attempt.counted = record.counted
         finals = LogFinals(record.log_frames, record.log_stdout, record.log_stderr, record.log_records)
         attempt.log = finals if any(finals) else None
+        if record.HasField("ruling"):
+            ruling = record.ruling
+            attempt.ruling = Ruling(ruling.epoch, ruling.saw, ruling.excuse, ruling.reported)
+        if record.HasField("late"):
+            attempt.late = _decode_late(record.late)
     return attempt
+
+
+def _decode_late(record: LateEndRecord) -> LateEnd:
+    return LateEnd(
+        AttemptOutcome(record.outcome),
+        record.exit_code if record.HasField("exit_code") else None,
+        record.signal if record.HasField("signal") else None,
+        record.reason,
+        record.started_at_ns,
+        record.ended_at_ns,
+        record.reported_at_ns,
+    )
 
 
 def encode_own(attempt: Attempt) -> bytes:

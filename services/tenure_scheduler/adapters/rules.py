@@ -175,6 +175,7 @@ RULES: Final[Rules] = {
         "result": message(),
         "pid": anything(),
         "stopping": anything(),
+        "start_ticks": anything(),
     },
     session_pb.AttemptResult: {
         "outcome": enum(),
@@ -186,6 +187,7 @@ RULES: Final[Rules] = {
         "ended_at": timestamp(),
         "log": anything(),
         "pid": anything(),
+        "start_ticks": anything(),
     },
     session_pb.BeatRequest: {
         "worker": _worker(),

@@ -11,6 +11,7 @@ from tenure_core.ids import LENGTH
 from tenure_core.states import TERMINAL
 from tenure_runtime.rpc.call import Call
 from tenure_scheduler.adapters.filters import one_task, refuse_damaged_requests, task_filter, whole_ids
+from tenure_scheduler.adapters.history_view import history_message
 from tenure_scheduler.adapters.ports import Lead, Leader
 from tenure_scheduler.adapters.public import FULL
 from tenure_scheduler.adapters.specs import seconds
@@ -171,14 +172,10 @@ class TaskService(WatchTasks):
     async def GetTaskHistory(  # noqa: N802
         self, request: pb.GetTaskHistoryRequest, call: Call
     ) -> pb.GetTaskHistoryResponse:
-        """The attempts that the record holds."""
+        """The attempts that the record holds, and what else happened."""
         reign = self._leading()
         task = one_task(reign.core, request.task_id)
-        response = pb.GetTaskHistoryResponse(
-            task_id=task.id,
-            attempts=[reign.writer.attempt(task, attempt) for attempt in task.attempts],
-            dropped=task.dropped_attempts,
-        )
+        response = history_message(reign.writer, task)
         await reign.shell.settled(call.remaining())
         return response
 

@@ -24,6 +24,7 @@ def assign(world: World, task: Task, worker: Worker) -> None:
     grant = worker.pool.take(profile.shape.demand)
     number = task.attempt + 1
     attempt = Attempt(number, worker.name, worker.session, grant, world.now.utc_ns)
+    attempt.boot_id = worker.boot_id
     task.attempt = number
     _remember(world, task, attempt)
     task.worker = worker

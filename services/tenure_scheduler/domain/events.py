@@ -162,6 +162,10 @@ class AttemptReport:
     pid: int = 0
     log: LogFinals | None = None
     """For RESULT; None: it wrote nothing."""
+    ticks: int = 0
+    """Start time of the process in clock ticks since boot."""
+    end: AttemptReport | None = None
+    """For STOPPED: the result that nobody waits for, as evidence; None: it is not known."""
     stopping: bool = False
     """Only in lists of what is held: the worker is ending it."""
 
@@ -302,6 +306,8 @@ class LiveGone:
     worker: str
     live_revision: int
     proved_at: Instant
+    revision: int = 0
+    """Of the store, at which that was so; 0: not told."""
 
 
 @dataclass(slots=True)
@@ -319,6 +325,8 @@ class LiveDeleted:
     worker: str
     live_revision: int
     proved_at: Instant
+    revision: int = 0
+    """Of the store, at which that was so; 0: not told."""
 
 
 @dataclass(slots=True)
@@ -331,6 +339,8 @@ class WorkerLeaseGone:
     worker: str
     live_revision: int
     proved_at: Instant
+    revision: int = 0
+    """Of the store, at which that was so; 0: not told."""
 
 
 @dataclass(slots=True)

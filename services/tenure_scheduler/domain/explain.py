@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from tenure_core.states import TaskState
-from tenure_core.timing import SECOND_NS, UtcNs
+from tenure_core.timing import SECOND_NS
 from tenure_scheduler.domain.model import Attempt, Shape, Task
+from tenure_scheduler.domain.notes import clock
 from tenure_scheduler.domain.placement import (
     has_room,
     room_reasons,
@@ -124,7 +125,7 @@ def _suggestions(world: World, task: Task, found: Explanation) -> list[str]:
 def story(world: World, task: Task) -> list[str]:
     """What happened to the task so far, one line each, oldest first."""
     lines = [
-        f"{_clock(task.created_ns)} submitted" + (f" as a retry of {task.retry_of}" * bool(task.retry_of))
+        f"{clock(task.created_ns)} submitted" + (f" as a retry of {task.retry_of}" * bool(task.retry_of))
     ]
     if task.dropped_attempts:
         lines.append(f"({task.dropped_attempts} earlier attempts are no longer recorded)")
@@ -134,18 +135,18 @@ def story(world: World, task: Task) -> list[str]:
         lines.append(f"cancelled: {task.cancel_reason}")
     if task.finished_ns:
         lines.append(
-            f"{_clock(task.finished_ns)} {task.state.name}" + (f": {task.reason}" * bool(task.reason))
+            f"{clock(task.finished_ns)} {task.state.name}" + (f": {task.reason}" * bool(task.reason))
         )
     elif task.reason:
-        lines.append(f"{_clock(task.updated_ns)} {task.state.name}: {task.reason}")
+        lines.append(f"{clock(task.updated_ns)} {task.state.name}: {task.reason}")
     return lines
 
 
 def _attempt_story(attempt: Attempt) -> list[str]:
     who = f"attempt {attempt.number}"
-    lines = [f"{_clock(attempt.assigned_ns)} {who} assigned to {attempt.worker} (session {attempt.session})"]
+    lines = [f"{clock(attempt.assigned_ns)} {who} assigned to {attempt.worker} (session {attempt.session})"]
     if attempt.started_ns:
-        lines.append(f"{_clock(attempt.started_ns)} {who} started")
+        lines.append(f"{clock(attempt.started_ns)} {who} started")
     if attempt.outcome is not None:
         how = attempt.outcome.name
         if attempt.signal is not None:
@@ -155,14 +156,5 @@ def _attempt_story(attempt: Attempt) -> list[str]:
         if attempt.evidence is not None:
             how += f" ({attempt.evidence.name})"
         why = f": {attempt.reason}" if attempt.reason else ""
-        lines.append(f"{_clock(attempt.ended_ns)} {who} {how}{why}" + ", counted" * attempt.counted)
+        lines.append(f"{clock(attempt.ended_ns)} {who} {how}{why}" + ", counted" * attempt.counted)
     return lines
-
-
-def _clock(utc_ns: UtcNs) -> str:
-    """Time of day in UTC with milliseconds."""
-    milliseconds = utc_ns // 1_000_000
-    seconds, milliseconds = divmod(milliseconds, 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours % 24:02d}:{minutes:02d}:{seconds:02d}.{milliseconds:03d}"

@@ -103,6 +103,8 @@ class History:
         self.acknowledged: set[str] = set()
         self.cancelled: dict[str, int] = {}
         """Task → its newest attempt when the cancel was acknowledged."""
+        self.superseded: dict[tuple[str, int], AttemptOutcome | None] = {}
+        """Outcomes of attempts that another one has followed: evidence that comes later leaves them alone."""
 
     def commit(self, tasks: Iterable[Task]) -> list[str]:
         """These records were committed: what is wrong with that?"""
@@ -117,6 +119,10 @@ class History:
                 found.append(f"I7: cancelled task {task.id} has attempt {task.attempt}")
             self.states[task.id] = task.state
             self.attempts[task.id] = task.attempt
+            for attempt in task.attempts[:-1]:
+                was = self.superseded.setdefault((task.id, attempt.number), attempt.outcome)
+                if was is not attempt.outcome:
+                    found.append(f"task {task.id}: superseded attempt {attempt.number} was {was}")
         return found
 
     def acknowledge_submit(self, task: Task) -> None:

@@ -62,4 +62,5 @@ def on_level(world: World, event: LevelReported) -> None:
         forget(world, worker, fence)
     for task, attempt in _told(world, worker, event.processed):
         if world.fence(task, attempt) not in held:
-            miss(world, task, attempt, LossEvidence.PROCESS_VANISHED, "its worker no longer has it")
+            saw = f"a list of all that it held after command {event.processed} did not name the attempt"
+            miss(world, task, attempt, LossEvidence.PROCESS_VANISHED, "its worker no longer has it", saw)

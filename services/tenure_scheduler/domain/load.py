@@ -46,11 +46,12 @@ COMMITTED_TASK = (
     *("id", "sequence", "profile", "spec", "created_ns", "name", "labels", "request_id", "retry_of"),
     *("traceparent", "state", "reason", "attempt", "attempts", "dropped_attempts", "failures", "losses"),
     *("updated_ns", "next_attempt_ns", "cancel_reason", "outcome", "avoid_until_ns", "log_state"),
-    *("log_missing", "revision"),
+    *("log_missing", "notes", "revision"),
 )
 COMMITTED_ATTEMPT = (
     *("number", "worker", "session", "grant", "assigned_ns", "outcome", "exit_code", "signal", "reason"),
-    *("evidence", "counted", "started_ns", "ended_ns", "pid", "relay", "log"),
+    *("evidence", "counted", "started_ns", "ended_ns", "pid", "ticks", "boot_id", "relay", "log"),
+    *("ruling", "late"),
 )
 COMMITTED_WORKER = (
     *("name", "session", "connect", "verdict", "cordoned", "reason", "instance", "boot_id", "capacity"),
@@ -141,6 +142,7 @@ def _load_storm(world: World) -> None:
     storm.all_lost = len(gone) == len(expected) >= 2
     for worker in gone:
         worker.gone_at = world.now.boot
+        worker.gone_saw = "its key `live` was not there when this leadership began"
         storm.gone[worker.name] = worker
         arm_exclusive(world, worker)
     if gone:
@@ -152,5 +154,6 @@ def _resume_losses(world: World) -> None:
     for worker in list(world.workers.values()):
         if worker.verdict in (WorkerVerdict.LOST, WorkerVerdict.RETIRED) and worker.attempts:
             worker.gone_at = world.now.boot
+            worker.gone_saw = "an earlier leadership had declared the worker lost"
             arm_exclusive(world, worker)
             lose_attempts(world, worker, worker.gone_evidence)

@@ -85,9 +85,10 @@ def delete_live(world: World, worker: Worker, cause: str) -> None:
     world.commands.append(DeleteLive(worker.name, worker.live_revision, cause))
 
 
-def live_is_gone(world: World, worker: Worker, proved_at: Instant, evidence: LossEvidence) -> None:
+def live_is_gone(world: World, worker: Worker, proved_at: Instant, evidence: LossEvidence, saw: str) -> None:
     """The session has ended for certain; whether that is a loss is decided by grace, hold and storm."""
     worker.live_revision = 0
+    worker.gone_saw = saw
     worker.deleting = False
     worker.gone_at = proved_at
     worker.gone_evidence = evidence
@@ -147,10 +148,10 @@ def declare_lost(world: World, worker: Worker, evidence: LossEvidence) -> None:
             arm_log_unknown(world, task, task.attempts[-1])
 
 
-def lose_when_safe(world: World, task: Task, due: Instant, evidence: LossEvidence) -> None:
+def lose_when_safe(world: World, task: Task, due: Instant, evidence: LossEvidence, saw: str) -> None:
     """Give up a `stop` task's attempt at `due`, when its warden has killed it for certain."""
     world.exclusive[task.id] = due
-    world.timers.at(due, _exclusive_due, world, task, task.attempt, evidence)
+    world.timers.at(due, _exclusive_due, world, task, task.attempt, evidence, saw)
 
 
 def lose_attempts(world: World, worker: Worker, evidence: LossEvidence) -> None:
@@ -159,16 +160,18 @@ def lose_attempts(world: World, worker: Worker, evidence: LossEvidence) -> None:
         attempt = task.attempts[-1]
         due = world.exclusive.get(task.id, NEVER)
         if due > world.now.boot and evidence is not LossEvidence.DECLARED_DEAD:
-            lose_when_safe(world, task, due, evidence)
+            lose_when_safe(world, task, due, evidence, worker.gone_saw)
         else:
-            lose(world, task, attempt, evidence, f"worker {worker.name} is lost: {WORDS[evidence]}")
+            reason = f"worker {worker.name} is lost: {WORDS[evidence]}"
+            lose(world, task, attempt, evidence, reason, worker.gone_saw)
 
 
-def _exclusive_due(world: World, task: Task, number: int, evidence: LossEvidence) -> None:
+def _exclusive_due(world: World, task: Task, number: int, evidence: LossEvidence, saw: str) -> None:
     due = world.exclusive.get(task.id)
     if due is not None and due <= world.now.boot and task.attempt == number:
         attempt = task.attempts[-1]
-        lose(world, task, attempt, evidence, f"worker {attempt.worker} is lost: {WORDS[evidence]}")
+        reason = f"worker {attempt.worker} is lost: {WORDS[evidence]}"
+        lose(world, task, attempt, evidence, reason, f"{saw}; since then its term has passed")
 
 
 def on_dead_declared(world: World, event: DeadDeclared) -> None:
@@ -178,6 +181,7 @@ def on_dead_declared(world: World, event: DeadDeclared) -> None:
         if worker.live_revision:
             delete_live(world, worker, WORDS[LossEvidence.DECLARED_DEAD])
         world.close_stream(worker, WORDS[LossEvidence.DECLARED_DEAD])
+        worker.gone_saw = f"a person declared worker {worker.name} dead: {event.reason or 'no reason given'}"
         declare_lost(world, worker, LossEvidence.DECLARED_DEAD)
         worker.reason = event.reason or worker.reason
     unknown = [name for name in event.workers if name not in world.workers]

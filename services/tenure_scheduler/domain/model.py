@@ -27,6 +27,7 @@ from tenure_core.states import (
     WorkerVerdict,
 )
 from tenure_core.timing import NEVER, Duration, Instant, UtcNs
+from tenure_scheduler.domain.notes import LateEnd, Note, Ruling
 
 if TYPE_CHECKING:
     from tenure_scheduler.domain.events import Hello
@@ -150,23 +151,27 @@ class Attempt:
 
     __slots__ = (
         "assigned_ns",
+        "boot_id",
         "counted",
         "ended_ns",
         "evidence",
         "exit_code",
         "grant",
+        "late",
         "log",
         "number",
         "outcome",
         "pid",
         "reason",
         "relay",
+        "ruling",
         "session",
         "signal",
         "start_number",
         "started_ns",
         "stop_number",
         "stopping",
+        "ticks",
         "worker",
     )
 
@@ -186,8 +191,16 @@ class Attempt:
         self.started_ns: UtcNs = 0
         self.ended_ns: UtcNs = 0
         self.pid = 0
+        self.ticks = 0
+        """Start time of the process in clock ticks since boot."""
+        self.boot_id = ""
+        """Of the node when the attempt was begun there."""
         self.relay = ""
         self.log: LogFinals | None = None
+        self.ruling: Ruling | None = None
+        """For a loss: who decided, and on what."""
+        self.late: LateEnd | None = None
+        """What its worker said of its end after it was given up."""
         # volatile
         self.start_number = 0
         """Number of the command that carried its Start; 0: it came with a Hello."""
@@ -225,6 +238,7 @@ class Task:
         "losses",
         "name",
         "next_attempt_ns",
+        "notes",
         "outcome",
         "own",
         "profile",
@@ -282,6 +296,7 @@ class Task:
         self.avoid_until_ns: UtcNs = 0
         self.log_state = LogState.OPEN
         self.log_missing = 0
+        self.notes: tuple[Note, ...] = ()
         self.revision = 0
         """Revision of etcd at which the record last changed, as far as the shell has told."""
         # volatile
@@ -336,6 +351,7 @@ class Worker:
         "drain_deadline_ns",
         "gone_at",
         "gone_evidence",
+        "gone_saw",
         "greeted",
         "hold_until_ns",
         "instance",
@@ -390,6 +406,8 @@ class Worker:
         self.gone_at: Instant = NEVER
         """When it was proved that `live` is gone, while the consequences are still waited for."""
         self.gone_evidence = LossEvidence.LEASE_EXPIRED
+        self.gone_saw = ""
+        """What that proof was: one sentence."""
         self.attempts: dict[str, Task] = {}
         """Open attempts by task."""
         self.leftovers: dict[Fence, Grant] = {}

@@ -21,6 +21,7 @@ from tenure_scheduler.domain.events import (
     ReportKind,
     ReportsReceived,
 )
+from tenure_scheduler.domain.evidence import note_late_end
 from tenure_scheduler.domain.model import NO_STREAM, Attempt, Task, Worker
 from tenure_scheduler.domain.results import accept, conclude, lose, not_started, take_back
 from tenure_scheduler.domain.world import World
@@ -79,6 +80,7 @@ def take_report(world: World, worker: Worker, report: AttemptReport) -> None:
         # Given up, but not given away: if it runs after all, it goes on.
         if report.kind is not STARTED:
             forget(world, worker, fence)
+            note_late_end(world, worker, report)
         elif not _keep(world, worker, report):
             _refuse(world, worker, task, report)
     elif report.kind is STARTED:
@@ -97,6 +99,7 @@ def _take_result(world: World, worker: Worker, task: Task, attempt: Attempt, rep
         if same_result(attempt, report):
             world.to_worker(worker).accepted.append(fence)
         else:
+            note_late_end(world, worker, report)
             reason = f"the attempt ended {_name(outcome)} before this result came"
             world.to_worker(worker).fenced.append(Fenced(fence, task.attempt, reason))
         return
@@ -122,7 +125,9 @@ def note_started(world: World, task: Task, attempt: Attempt, report: AttemptRepo
     if attempt.started_ns:
         return
     attempt.started_ns = report.started_ns or world.now.utc_ns
-    attempt.pid = report.pid
+    attempt.pid, attempt.ticks = report.pid, report.ticks
+    if task.worker is not None:
+        attempt.boot_id = attempt.boot_id or task.worker.boot_id
     if task.state is ASSIGNED:
         counts = world.counts
         counts[ASSIGNED] -= 1
@@ -140,6 +145,7 @@ def _take_stopped(world: World, task: Task, attempt: Attempt, report: AttemptRep
             attempt,
             LossEvidence.PROCESS_VANISHED,
             report.reason or "it was stopped on its worker",
+            "its worker reported that nothing of it runs any more",
         )
     else:
         attempt.ended_ns = report.ended_ns or world.now.utc_ns
@@ -149,6 +155,7 @@ def _take_stopped(world: World, task: Task, attempt: Attempt, report: AttemptRep
 def _refuse(world: World, worker: Worker, task: Task | None, report: AttemptReport) -> None:
     """The attempt no longer counts; whatever it held on this worker is free once it has ended."""
     fence = report.fence
+    note_late_end(world, worker, report)
     if report.kind is not STARTED:
         forget(world, worker, fence)
     if task is not None and fence.n == world.n and fence.attempt > task.attempt:
@@ -232,7 +239,7 @@ def _keep(world: World, worker: Worker, report: AttemptReport, processed: int = 
 def _readopt(world: World, worker: Worker, task: Task, attempt: Attempt) -> None:
     """An attempt that was given up, but not given away, goes on where it is."""
     if attempt.outcome is not None:
-        take_back(task, attempt)
+        take_back(world, task, attempt, "its worker came back and still holds it")
         state = RUNNING if attempt.started_ns else ASSIGNED
         world.set_state(task, state, f"worker {worker.name} came back with attempt {attempt.number}")
     task.worker = worker
@@ -254,10 +261,10 @@ def _leave_over(world: World, worker: Worker, fence: Fence) -> None:
             worker.pool.take_back(attempt.grant)
 
 
-def miss(world: World, task: Task, attempt: Attempt, evidence: LossEvidence, reason: str) -> None:
+def miss(world: World, task: Task, attempt: Attempt, evidence: LossEvidence, reason: str, saw: str) -> None:
     """The record names the worker, but the worker neither holds the attempt nor has its exit."""
     if attempt.started_ns:
-        lose(world, task, attempt, evidence, reason)
+        lose(world, task, attempt, evidence, reason, saw)
     else:
         not_started(world, task, attempt, reason)
 

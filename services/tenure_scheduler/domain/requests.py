@@ -25,7 +25,9 @@ from tenure_scheduler.domain.events import (
     WaitEnded,
     WaitRequested,
 )
+from tenure_scheduler.domain.evidence import take_note
 from tenure_scheduler.domain.model import Task, Worker
+from tenure_scheduler.domain.notes import EventKind
 from tenure_scheduler.domain.world import World
 
 CREATED, EXISTING, CONFLICT = SubmitKind.CREATED, SubmitKind.EXISTING, SubmitKind.CONFLICT
@@ -137,9 +139,11 @@ def cancel(world: World, task: Task, reason: str) -> None:
     match task.state:
         case TaskState.PENDING | TaskState.BACKOFF | TaskState.QUARANTINED:
             task.cancel_reason = reason
+            take_note(world, task, EventKind.CANCEL_REQUESTED, reason)
             finish(world, task, TaskState.CANCELLED, AttemptOutcome.CANCELLED, reason)
         case TaskState.ASSIGNED | TaskState.RUNNING:
             task.cancel_reason = reason
+            take_note(world, task, EventKind.CANCEL_REQUESTED, reason, task.attempt)
             world.set_state(task, TaskState.CANCELLING, reason)
             stop(world, task, task.attempts[-1], AttemptOutcome.CANCELLED, reason)
         case _:
@@ -153,6 +157,7 @@ def on_release(world: World, event: ReleaseRequested) -> None:
         task = world.tasks.get(task_id)
         if task is not None and task.state is TaskState.QUARANTINED:
             task.losses = 0
+            take_note(world, task, EventKind.RELEASED, "a person let it run again, with fresh loss budgets")
             world.set_state(task, TaskState.PENDING, "released from quarantine")
             enqueue(world, task)
             released.append(task_id)

@@ -21,7 +21,9 @@ from tenure_core.states import (
 )
 from tenure_scheduler.domain.assign import finish, free, wait
 from tenure_scheduler.domain.events import AttemptReport
+from tenure_scheduler.domain.evidence import take_note
 from tenure_scheduler.domain.model import Attempt, Task
+from tenure_scheduler.domain.notes import EventKind, Ruling, clock
 from tenure_scheduler.domain.world import World
 
 O = AttemptOutcome  # noqa: E741
@@ -31,13 +33,16 @@ S = TaskState
 def accept(world: World, task: Task, attempt: Attempt, report: AttemptReport) -> None:
     """Take the result of the newest attempt of an unfinished task; it replaces a concluded loss."""
     if attempt.outcome is not None:
-        take_back(task, attempt)
+        take_back(world, task, attempt, f"its worker reported that it ended {report.outcome.name}")
     attempt.exit_code = report.exit_code
     attempt.signal = report.signal
     attempt.started_ns = report.started_ns or attempt.started_ns
     attempt.ended_ns = report.ended_ns or world.now.utc_ns
-    attempt.pid = report.pid or attempt.pid
+    attempt.pid, attempt.ticks = report.pid or attempt.pid, report.ticks or attempt.ticks
     attempt.evidence = report.evidence
+    if report.outcome is O.LOST:
+        saw = f"worker {attempt.worker} reported it in session {attempt.session}"
+        attempt.ruling = Ruling(world.epoch, saw, reported=True)
     log = attempt.log = report.log
     if log is None and report.outcome is O.LOST:
         # Its warden died: nobody can say how much it wrote.
@@ -47,9 +52,10 @@ def accept(world: World, task: Task, attempt: Attempt, report: AttemptReport) ->
     conclude(world, task, attempt, report.outcome, report.reason)
 
 
-def lose(world: World, task: Task, attempt: Attempt, evidence: LossEvidence, reason: str) -> None:
-    """Nobody can say how the open attempt ended."""
+def lose(world: World, task: Task, attempt: Attempt, evidence: LossEvidence, reason: str, saw: str) -> None:
+    """Nobody can say how the open attempt ended; `saw`: on what that rests."""
     attempt.evidence = evidence
+    attempt.ruling = Ruling(world.epoch, saw)
     attempt.ended_ns = world.now.utc_ns
     arm_log_unknown(world, task, attempt)
     conclude(world, task, attempt, O.LOST, reason)
@@ -63,13 +69,20 @@ def not_started(world: World, task: Task, attempt: Attempt, reason: str) -> None
     conclude(world, task, attempt, O.NOT_STARTED, reason)
 
 
-def take_back(task: Task, attempt: Attempt) -> None:
+def take_back(world: World, task: Task, attempt: Attempt, why: str) -> None:
     """Undo the conclusion that an attempt was lost or never ran: its count comes back."""
+    gave_up = attempt.outcome.name if attempt.outcome is not None else ""
+    if attempt.evidence is not None:
+        gave_up += f" ({attempt.evidence.name})"
+    text = f"{why}: the conclusion {gave_up} of {clock(attempt.ended_ns)} is taken back"
+    take_note(world, task, EventKind.TAKEN_BACK, text, attempt.number)
     if attempt.counted:
         attempt.counted = False
         task.losses = max(task.losses - 1, 0)
     attempt.outcome = None
     attempt.evidence = None
+    attempt.ruling = None
+    attempt.late = None
     attempt.reason = ""
     attempt.ended_ns = 0
     task.next_attempt_ns = 0
@@ -82,8 +95,10 @@ def is_result(attempt: Attempt) -> bool:
 
 def conclude(world: World, task: Task, attempt: Attempt, outcome: AttemptOutcome, reason: str) -> None:
     """End an attempt and decide what its task does next."""
-    uncounted = _uncounted(world, task, attempt)
+    excuse = _excuse(world, task, attempt)
     attempt.outcome = outcome
+    if attempt.ruling is not None:
+        attempt.ruling = attempt.ruling._replace(excuse=excuse)
     attempt.reason = reason
     free(world, task, attempt)
     if outcome is O.SUCCEEDED:
@@ -95,7 +110,7 @@ def conclude(world: World, task: Task, attempt: Attempt, outcome: AttemptOutcome
     elif outcome in COUNTED_AS_FAILURE:
         _fail(world, task, attempt, outcome, reason)
     elif outcome in COUNTED_AS_LOSS:
-        _count_loss(world, task, attempt, outcome, reason, uncounted)
+        _count_loss(world, task, attempt, outcome, reason, bool(excuse))
     else:
         _start_again(world, task, attempt, outcome, reason)
 
@@ -129,11 +144,17 @@ def _roll(task: Task, attempt: Attempt) -> float:
     return crc32(f"{task.id}.{attempt.number}".encode()) / 2**32
 
 
-def _uncounted(world: World, task: Task, attempt: Attempt) -> bool:
-    """Whether a loss now is excused: it never started, its worker drains, or very many are lost."""
+def _excuse(world: World, task: Task, attempt: Attempt) -> str:
+    """Why a loss now does not count against the task; empty: it does."""
     worker = world.workers.get(attempt.worker)
     draining = worker is not None and worker.verdict is WorkerVerdict.DRAINING
-    return not attempt.started_ns or draining or attempt.stopping is O.DRAINED or world.storm.active
+    if task.state is S.CANCELLING:
+        return "the task was being cancelled"
+    if not attempt.started_ns:
+        return "it had not started, as far as is known"
+    if draining or attempt.stopping is O.DRAINED:
+        return "its worker was being drained"
+    return "very many workers were lost at that time" if world.storm.active else ""
 
 
 def _count_loss(
@@ -148,7 +169,9 @@ def _count_loss(
     if limit is not None and task.losses > limit:
         finish(world, task, S.FAILED, outcome, f"lost {task.losses} times: {reason}")
     elif world.config.loss_budget.exhausted(loss_workers(task)):
-        world.set_state(task, S.QUARANTINED, f"lost {task.losses} times, the last time: {reason}")
+        held = f"lost {task.losses} times, the last time: {reason}"
+        take_note(world, task, EventKind.HELD, held, attempt.number)
+        world.set_state(task, S.QUARANTINED, held)
     else:
         _start_again(world, task, attempt, outcome, reason)
 

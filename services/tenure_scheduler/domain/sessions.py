@@ -11,7 +11,7 @@ from __future__ import annotations
 from tenure_core.fence import Fence
 from tenure_core.resources import Pool
 from tenure_core.states import LossEvidence, OnDisconnect, WorkerVerdict
-from tenure_core.timing import NEVER, Instant
+from tenure_core.timing import NEVER
 from tenure_scheduler.domain import storm as storms
 from tenure_scheduler.domain.commands import (
     CloseStream,
@@ -32,6 +32,7 @@ from tenure_scheduler.domain.events import (
     WorkerLeaseGone,
     WorkerRegistered,
 )
+from tenure_scheduler.domain.evidence import live_deleted, live_missed, not_in_hello
 from tenure_scheduler.domain.logs import tell_relays
 from tenure_scheduler.domain.losses import (
     WORDS,
@@ -166,12 +167,12 @@ def _join(world: World, worker: Worker, event: HelloReceived, step: str) -> None
 
 def on_live_gone(world: World, event: LiveGone) -> None:
     """A linearizable read proved that `live` is gone."""
-    _gone(world, event.worker, event.live_revision, event.proved_at, LossEvidence.LEASE_EXPIRED)
+    _gone(world, event, LossEvidence.LEASE_EXPIRED)
 
 
 def on_live_deleted(world: World, event: LiveDeleted) -> None:
     """`live` is gone by our own commit."""
-    _gone(world, event.worker, event.live_revision, event.proved_at, LossEvidence.AGENT_UNREACHABLE)
+    _gone(world, event, LossEvidence.AGENT_UNREACHABLE)
 
 
 def on_worker_lease_gone(world: World, event: WorkerLeaseGone) -> None:
@@ -183,15 +184,19 @@ def on_worker_lease_gone(world: World, event: WorkerLeaseGone) -> None:
         attempt = task.attempts[-1]
         if attempt.start_number > worker.sent_number and not attempt.started_ns:
             not_started(world, task, attempt, "its worker's lease ended before it was told")
-    _gone(world, event.worker, event.live_revision, event.proved_at, LossEvidence.LEASE_EXPIRED)
+    _gone(world, event, LossEvidence.LEASE_EXPIRED)
 
 
-def _gone(world: World, name: str, live_revision: int, proved_at: Instant, evidence: LossEvidence) -> None:
+def _gone(world: World, event: LiveGone | LiveDeleted | WorkerLeaseGone, evidence: LossEvidence) -> None:
     """The session has ended: go on with the Hello that waited for that, or see whether it is a loss."""
-    worker = world.workers.get(name)
-    if worker is None or worker.live_revision != live_revision:
+    worker = world.workers.get(event.worker)
+    if worker is None or worker.live_revision != event.live_revision:
         return
-    live_is_gone(world, worker, proved_at, evidence)
+    if evidence is LossEvidence.AGENT_UNREACHABLE:
+        saw = live_deleted(world, worker, event.revision)
+    else:
+        saw = live_missed(worker, event.revision)
+    live_is_gone(world, worker, event.proved_at, evidence, saw)
     joining = worker.joining
     if joining is None:
         await_loss(world, worker)
@@ -350,8 +355,9 @@ def _settle_missing(world: World, worker: Worker, joining: JoinStep, kept: set[F
         fence = world.fence(task, attempt)
         if fence in kept:
             continue
+        saw = not_in_hello(joining.hello, evidence, attempt)
         exclusive = task.profile.on_disconnect is OnDisconnect.STOP
         if exclusive and safe_at > world.now.boot and (fence in held or not joining.same_boot):
-            lose_when_safe(world, task, safe_at, evidence)
+            lose_when_safe(world, task, safe_at, evidence, saw)
         else:
-            miss(world, task, attempt, evidence, f"worker {worker.name}: {WORDS[evidence]}")
+            miss(world, task, attempt, evidence, f"worker {worker.name}: {WORDS[evidence]}", saw)

@@ -57,7 +57,13 @@ def hello_bytes(known: Introduction, hello: c.Hello) -> bytes:
 
 def _add_held(add: Any, all_held: Iterable[c.Held]) -> None:
     for held in all_held:
-        entry = add(fence=held.fence, started=held.started, pid=held.pid, stopping=held.stopping)
+        entry = add(
+            fence=held.fence,
+            started=held.started,
+            pid=held.pid,
+            stopping=held.stopping,
+            start_ticks=held.ticks,
+        )
         if held.started_ns:
             _set_time(entry.started_at, held.started_ns)
         if held.result is not None:
@@ -103,14 +109,21 @@ def _tell(report: pb.AttemptReport, news: c.News) -> None:
             _set_time(report.started.at, at_ns)
         case c.NotStarted(reason):
             report.not_started = reason
-        case c.Stopped():
+        case c.Stopped(end):
             report.stopped = True
+            if end is not None:
+                report.end.CopyFrom(_result(end))
         case Result():
             report.result.CopyFrom(_result(news))
 
 
 def _result(result: Result) -> pb.AttemptResult:
-    message = pb.AttemptResult(outcome=int(result.outcome), reason=result.reason, pid=result.pid)  # type: ignore[arg-type]
+    message = pb.AttemptResult(
+        outcome=int(result.outcome),  # type: ignore[arg-type]
+        reason=result.reason,
+        pid=result.pid,
+        start_ticks=result.ticks,
+    )
     if result.exit_code is not None:
         message.exit_code = result.exit_code
     if result.signal is not None:

@@ -229,7 +229,7 @@ def _records(content: bytes) -> Iterator[tuple[int, list[Any]]]:
 
 
 def _from_json(fields: list[Any]) -> Result:
-    outcome, code, signal, reason, evidence, started, ended, pid, log = fields
+    outcome, code, signal, reason, evidence, started, ended, pid, log, *newer = fields
     return Result(
         AttemptOutcome(outcome),
         code,
@@ -240,4 +240,5 @@ def _from_json(fields: list[Any]) -> Result:
         ended,
         pid,
         None if log is None else LogFinals(*log),
+        *newer[:1],
     )

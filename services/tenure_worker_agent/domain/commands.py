@@ -19,6 +19,7 @@ class Held(NamedTuple):
     pid: int
     result: Result | None
     stopping: bool = False
+    ticks: int = 0
 
 
 class Level(NamedTuple):
@@ -59,6 +60,9 @@ class NotStarted(NamedTuple):
 
 class Stopped(NamedTuple):
     """News: nothing of it runs, and its result is of no interest."""
+
+    end: Result | None = None
+    """How it ended, as evidence; None: it is not known any more, or nothing ran."""
 
 
 News: TypeAlias = Started | Result | NotStarted | Stopped

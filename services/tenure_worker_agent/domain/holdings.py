@@ -173,7 +173,7 @@ class Holdings:
         if accepted or attempt.fenced:
             self._conclude([fence])
             if not accepted:
-                self.news[fence] = Stopped()
+                self.news[fence] = Stopped(attempt.result)
         else:
             self.news[fence] = attempt.result
 
@@ -212,6 +212,7 @@ class Holdings:
             started_ns=attempt.started_ns,
             ended_ns=self._turn.now.utc_ns,
             pid=attempt.pid,
+            ticks=attempt.ticks,
         )
 
     # --- the outbox -----------------------------------------------------------------------------------
@@ -356,7 +357,10 @@ class Holdings:
         for fence, attempt in self.attempts.items():
             result = attempt.result if attempt.stage is Stage.ENDED else None
             started = attempt.stage is Stage.RUNNING or (result is not None and bool(result.started_ns))
-            found.append(Held(fence, started, attempt.started_ns, attempt.pid, result, _is_stopping(attempt)))
+            stopping = _is_stopping(attempt)
+            found.append(
+                Held(fence, started, attempt.started_ns, attempt.pid, result, stopping, attempt.ticks)
+            )
             if result is not None:
                 self.unanswered.pop(fence, None)
                 self.unanswered[fence] = boot

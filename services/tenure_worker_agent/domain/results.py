@@ -36,6 +36,8 @@ class Result(NamedTuple):
     pid: int = 0
     log: LogFinals | None = None
     """None: nobody knows."""
+    ticks: int = 0
+    """Start time of the process in clock ticks since boot."""
 
 
 class Refusal(NamedTuple):
@@ -80,6 +82,7 @@ def result_of(record: dict[str, Any]) -> Result:
         ended_ns=record.get("ended", 0),
         pid=record.get("pid", 0),
         log=_finals(record),
+        ticks=record.get("ticks", 0),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, Final
 
 from tenure_worker_agent.warden.records import ExitRecord, exit_record
@@ -65,10 +66,14 @@ class Attempt:
         """The exit record, once process and output are at their end."""
         assert self.status is not None
         frames, offsets = self.spool.finals
+        signal_number = self.status & 0x7F
+        # The kernel may have killed a child only, and the task itself have coped with that.
+        oom = oom and signal_number == SIGKILL
         record = exit_record(
             self.fence,
             self.cause or ("oom" if oom else "self"),
             pid=self.pid,
+            ticks=self.ticks,
             started=self.started_ns,
             ended=self.ended_ns,
             frames=frames,
@@ -76,7 +81,6 @@ class Attempt:
             note=self.order.note,
             killed=self.killed,
         )
-        signal_number = self.status & 0x7F
         if signal_number:
             record["signal"] = signal_number
         else:

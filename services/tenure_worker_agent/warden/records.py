@@ -30,9 +30,9 @@ def exit_record(fence: str, cause: str, **more: Any) -> ExitRecord:
     (exclusive and not extended), `shutdown`, `output` (log limit with overflow `fail`), `oom`, `spawn` (never
     ran; `error` classifies), `lost` (`evidence` says how).
 
-    Further keys: code or signal; killed (KILL was needed); error, message; evidence; pid; started, ended
-    (wall clock ns); frames, offsets (where the output ends; absent when nobody can know); tail (frames in hex
-    that come after the spool's: gaps that did not fit on the disk); note; stop (the stop command's note).
+    Further keys: code or signal; killed (KILL was needed); error, message; evidence; pid, ticks; started,
+    ended (wall clock ns); frames, offsets (where the output ends; absent when nobody can know); tail (frames
+    in hex that come after the spool's: gaps that did not fit on the disk); note; stop (the note of the stop).
     """
     return {"fence": fence, "cause": cause, **more}
 

@@ -70,6 +70,7 @@ def recover(host: Host) -> None:
             "lost",
             evidence=evidence,
             pid=known.pid,
+            ticks=known.ticks,
             started=known.at,
             ended=time.time_ns(),
             note=known.note,

@@ -29,6 +29,7 @@ from tenure_scheduler.adapters.rules import validator
 from tenure_scheduler.adapters.specs import SpecReader, differing_paths
 from tenure_scheduler.domain.load import COMMITTED_ATTEMPT, COMMITTED_TASK, COMMITTED_WORKER
 from tenure_scheduler.domain.model import Attempt, Interner, LogFinals, Task, Worker
+from tenure_scheduler.domain.notes import EventKind, LateEnd, Note, Ruling
 
 SERVED = [
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"],
@@ -112,8 +113,11 @@ def test_a_task_reads_back_as_it_was(stdin: bytes) -> None:
     lost = Attempt(1, "w1", 3, Grant(reading.profile.shape.demand, (("gpu", (1,)),)), 2000)
     lost.outcome, lost.evidence, lost.counted = AttemptOutcome.LOST, LossEvidence.LEASE_EXPIRED, True
     lost.ended_ns, lost.reason = 2500, "gone"
+    lost.ruling = Ruling(7, "its key `live` was not there", "a drain", reported=True)
+    lost.late = LateEnd(AttemptOutcome.FAILED, 3, None, "exit code 3", 2100, 2600, 2700)
     done = Attempt(2, "w2", 4, Grant(reading.profile.shape.demand, (("gpu", (0,)),)), 3000)
     done.started_ns, done.ended_ns, done.pid, done.relay = 3100, 3200, 77, "relay-1"
+    done.ticks, done.boot_id = 123, "boot-1"
     done.outcome, done.exit_code, done.signal = AttemptOutcome.FAILED, 0, 9
     done.log = LogFinals(3, 10, 20, 30)
     task.attempt, task.attempts, task.dropped_attempts = 2, (lost, done), 1
@@ -121,6 +125,7 @@ def test_a_task_reads_back_as_it_was(stdin: bytes) -> None:
     task.state, task.outcome, task.reason = TaskState.FAILED, AttemptOutcome.FAILED, "signal 9"
     task.log_state, task.log_missing, task.cancel_reason = LogState.INCOMPLETE, 5, "asked"
     task.next_attempt_ns, task.avoid_until_ns, task.revision = 1, 2, 55
+    task.notes = (Note(5, EventKind.HELD, 1, "held"), Note(6, EventKind.RELEASED, 0, ""))
     read = decode_task(task.id, encode_task(task), 55, reader, {task.id: reading.spec}.get)
     for name in COMMITTED_TASK:
         if name != "attempts":

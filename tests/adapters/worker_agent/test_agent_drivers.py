@@ -136,6 +136,7 @@ def test_news_leave_whole() -> None:
         2,
         5,
         LogFinals(1, 2, 3, 4),
+        11,
     )
     news: list[tuple[str, c.News]] = [
         ("a", result),
@@ -143,17 +144,19 @@ def test_news_leave_whole() -> None:
         ("c", c.Started(7, 8, 9)),
         ("d", c.NotStarted("late")),
         ("e", c.Stopped()),
+        ("f", c.Stopped(result)),
     ]
     report = pb.SessionRequest.FromString(report_bytes(3, news, stopping=False)).report
     assert report.last_command == 3
-    first, second, started, not_started, stopped = report.attempts
+    first, second, started, not_started, stopped, stopped_late = report.attempts
     assert first.result == second.result
     told = first.result
     assert (told.outcome, told.signal, told.reason, told.evidence, told.pid) == (6, 9, "why", 8, 5)
     assert not told.HasField("exit_code")
     assert (told.started_at.seconds, told.started_at.nanos, told.log.records) == (1, 500_000_000, 4)
     assert (started.started.pid, started.started.start_ticks) == (7, 8)
-    assert (not_started.not_started, stopped.stopped) == ("late", True)
+    assert (not_started.not_started, stopped.stopped, stopped.HasField("end")) == ("late", True, False)
+    assert (told.start_ticks, stopped_late.stopped, stopped_late.end) == (11, True, told)
 
 
 def test_capacity_is_configured_or_found() -> None:

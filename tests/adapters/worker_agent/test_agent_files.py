@@ -16,7 +16,7 @@ from tests.support.disks import filled, small_disk
 from tests.support.waiting import eventually
 
 DONE = Result(AttemptOutcome.SUCCEEDED, started_ns=1, ended_ns=2, log=LogFinals(0, 0, 0, 0))
-LOST = Result(AttemptOutcome.LOST, reason='it "broke"\n', evidence=LossEvidence.WARDEN_DIED, pid=7)
+LOST = Result(AttemptOutcome.LOST, reason='it "broke"\n', evidence=LossEvidence.WARDEN_DIED, pid=7, ticks=8)
 
 
 class Box:

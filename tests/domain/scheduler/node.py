@@ -100,8 +100,10 @@ class Node:
         for fenced in message.fenced:
             self.refused += 1
             self.outbox.pop(fenced.fence, None)
-            if self.running.pop(fenced.fence, None) is not None:
-                self.outbox[fenced.fence] = e.AttemptReport(fenced.fence, e.ReportKind.STOPPED)
+            started = self.running.pop(fenced.fence, None)
+            if started is not None:
+                end = result(fenced.fence, AttemptOutcome.LOST, None) if started else None
+                self.outbox[fenced.fence] = e.AttemptReport(fenced.fence, e.ReportKind.STOPPED, end=end)
         for task, attempt in message.starts:
             fence = Fence(1, task.id, attempt.number)
             assert fence not in self.executed, f"{fence} is started twice"

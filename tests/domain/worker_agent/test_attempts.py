@@ -182,8 +182,11 @@ def test_a_fenced_attempt_is_killed_its_result_void_and_its_end_told() -> None:
     rig.command(fenced=[(fence(1), "attempt 2 has taken its place")])
     assert rig.one(c.StopProcess).grace == 0.0
     rig.told()
-    rig.exited(1, cause="stop", signal=9, code=None, frames=2, offsets=[5, 0, 0])
-    assert rig.told() == {fence(1): c.Stopped()}
+    rig.exited(1, cause="stop", signal=9, code=None, frames=2, offsets=[5, 0, 0], ended=77)
+    stopped = rig.told()[fence(1)]
+    assert isinstance(stopped, c.Stopped)
+    assert stopped.end is not None, "as evidence of how long it ran"
+    assert (stopped.end.signal, stopped.end.ended_ns) == (9, 77)
     assert rig.take(c.FinishLogs)[-1].frames == 2
     assert rig.one(c.AcceptExits).fences == [fence(1)]
 

@@ -219,7 +219,10 @@ def test_a_task_is_shown_by_any_unique_prefix(tenure: Terminal) -> None:
     assert "sh -c 'echo hi; exit 4'" in said
     (attempt,) = json.loads(tenure.out("history", "--json", task_id[:8]))["attempts"]
     assert (attempt["number"], attempt["outcome"], attempt["exit_code"]) == (1, "failed", 4)
-    assert "failed" in tenure.out("history", task_id)
+    told = tenure.out("history", task_id)
+    assert told.startswith(f"{task_id}  shown  failed\n")
+    assert "FAILED with exit code 4" in told
+    assert "No two attempts ran at the same time." in told
     said = tenure.out("explain", task_id)
     assert said.startswith(f"{task_id} failed: it has ended after 1 attempt: exit code 4\n")
     assert json.loads(tenure.out("explain", "--json", task_id))["story"]

@@ -330,7 +330,7 @@ class Client(Operating):
         return await self._call(methods.EXPLAIN, tasks.ExplainTaskRequest(task_id=task_id))
 
     async def history(self, task_id: str) -> tasks.GetTaskHistoryResponse:
-        """The attempts of a task, oldest first."""
+        """What happened to a task: its attempts with their evidence, a timeline, and when two ran at once."""
         return await self._call(methods.HISTORY, tasks.GetTaskHistoryRequest(task_id=task_id))
 
     async def server_info(self) -> cluster.GetServerInfoResponse:

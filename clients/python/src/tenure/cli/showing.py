@@ -104,17 +104,6 @@ def explanation(answer: ts.ExplainTaskResponse, as_json: bool) -> None:
     _list("What would change it", answer.suggestions)
 
 
-def attempts(answer: ts.GetTaskHistoryResponse, as_json: bool) -> None:
-    """The attempts of a task."""
-    if as_json:
-        print(dumps(of_message(answer)))
-        return
-    if answer.dropped:
-        print(f"{answer.dropped} older attempts are no longer kept.")
-    headings = ("TRY", "WORKER", "OUTCOME", "EXIT", "TOOK", "STARTED", "WHY")
-    show_table(headings, [_attempt_row(attempt) for attempt in answer.attempts])
-
-
 def fence(answer: VerifyFenceResponse, as_json: bool) -> None:
     """Whether a fence holds."""
     if as_json:
@@ -198,21 +187,6 @@ def _attempt(attempt: pb.Attempt) -> str:
     outcome = word(attempt, "outcome") if attempt.outcome else "open"
     return (
         f"{attempt.number} on {attempt.worker}: {outcome}{' – ' + attempt.reason if attempt.reason else ''}"
-    )
-
-
-def _attempt_row(attempt: pb.Attempt) -> tuple[str, ...]:
-    ended = str(attempt.exit_code) if attempt.HasField("exit_code") else ""
-    if attempt.HasField("signal"):
-        ended = f"signal {attempt.signal}"
-    return (
-        str(attempt.number),
-        attempt.worker,
-        word(attempt, "outcome") if attempt.outcome else "open",
-        ended,
-        age(attempt.started_at, attempt.ended_at),
-        time_of(attempt.started_at),
-        attempt.reason,
     )
 
 

@@ -118,7 +118,7 @@ TASK_VIEW_BRIEF: TaskView
 TASK_VIEW_FULL: TaskView
 
 class Attempt(_message.Message):
-    __slots__ = ("number", "fence", "worker", "session", "outcome", "exit_code", "signal", "reason", "evidence", "counted", "assigned_at", "started_at", "ended_at", "phase", "granted", "pid", "stdout_bytes", "stderr_bytes")
+    __slots__ = ("number", "fence", "worker", "session", "outcome", "exit_code", "signal", "reason", "evidence", "counted", "assigned_at", "started_at", "ended_at", "phase", "granted", "pid", "stdout_bytes", "stderr_bytes", "boot_id", "start_ticks", "ruling", "late_end")
     class GrantedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +144,10 @@ class Attempt(_message.Message):
     PID_FIELD_NUMBER: _ClassVar[int]
     STDOUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     STDERR_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    START_TICKS_FIELD_NUMBER: _ClassVar[int]
+    RULING_FIELD_NUMBER: _ClassVar[int]
+    LATE_END_FIELD_NUMBER: _ClassVar[int]
     number: int
     fence: str
     worker: str
@@ -162,7 +166,41 @@ class Attempt(_message.Message):
     pid: int
     stdout_bytes: int
     stderr_bytes: int
-    def __init__(self, number: _Optional[int] = ..., fence: _Optional[str] = ..., worker: _Optional[str] = ..., session: _Optional[int] = ..., outcome: _Optional[_Union[AttemptOutcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., evidence: _Optional[_Union[LossEvidence, str]] = ..., counted: _Optional[bool] = ..., assigned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., phase: _Optional[_Union[AttemptPhase, str]] = ..., granted: _Optional[_Mapping[str, GrantedIndexes]] = ..., pid: _Optional[int] = ..., stdout_bytes: _Optional[int] = ..., stderr_bytes: _Optional[int] = ...) -> None: ...
+    boot_id: str
+    start_ticks: int
+    ruling: LossRuling
+    late_end: LateEnd
+    def __init__(self, number: _Optional[int] = ..., fence: _Optional[str] = ..., worker: _Optional[str] = ..., session: _Optional[int] = ..., outcome: _Optional[_Union[AttemptOutcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., evidence: _Optional[_Union[LossEvidence, str]] = ..., counted: _Optional[bool] = ..., assigned_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., phase: _Optional[_Union[AttemptPhase, str]] = ..., granted: _Optional[_Mapping[str, GrantedIndexes]] = ..., pid: _Optional[int] = ..., stdout_bytes: _Optional[int] = ..., stderr_bytes: _Optional[int] = ..., boot_id: _Optional[str] = ..., start_ticks: _Optional[int] = ..., ruling: _Optional[_Union[LossRuling, _Mapping]] = ..., late_end: _Optional[_Union[LateEnd, _Mapping]] = ...) -> None: ...
+
+class LossRuling(_message.Message):
+    __slots__ = ("epoch", "saw", "excuse", "reported")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SAW_FIELD_NUMBER: _ClassVar[int]
+    EXCUSE_FIELD_NUMBER: _ClassVar[int]
+    REPORTED_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    saw: str
+    excuse: str
+    reported: bool
+    def __init__(self, epoch: _Optional[int] = ..., saw: _Optional[str] = ..., excuse: _Optional[str] = ..., reported: _Optional[bool] = ...) -> None: ...
+
+class LateEnd(_message.Message):
+    __slots__ = ("outcome", "exit_code", "signal", "reason", "started_at", "ended_at", "reported_at")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    REPORTED_AT_FIELD_NUMBER: _ClassVar[int]
+    outcome: AttemptOutcome
+    exit_code: int
+    signal: int
+    reason: str
+    started_at: _timestamp_pb2.Timestamp
+    ended_at: _timestamp_pb2.Timestamp
+    reported_at: _timestamp_pb2.Timestamp
+    def __init__(self, outcome: _Optional[_Union[AttemptOutcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GrantedIndexes(_message.Message):
     __slots__ = ("indexes",)

@@ -23,13 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from tenure.v1 import options_pb2 as tenure_dot_v1_dot_options__pb2
 from tenure.v1 import task_pb2 as tenure_dot_v1_dot_task__pb2
 from tenure.v1 import task_spec_pb2 as tenure_dot_v1_dot_task__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctenure/v1/task_service.proto\x12\ttenure.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a\x17tenure/v1/options.proto\x1a\x14tenure/v1/task.proto\x1a\x19tenure/v1/task_spec.proto\"u\n\x12SubmitTasksRequest\x12\x30\n\x05items\x18\x01 \x03(\x0b\x32\x1a.tenure.v1.SubmitTasksItemR\x05items\x12-\n\x04wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04wait\"Y\n\x0fSubmitTasksItem\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12\'\n\x04spec\x18\x02 \x01(\x0b\x32\x13.tenure.v1.TaskSpecR\x04spec\"M\n\x13SubmitTasksResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32\x1c.tenure.v1.SubmitTasksResultR\x07results\"\x9d\x01\n\x11SubmitTasksResult\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated\x12(\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusR\x05\x65rror\x12+\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x0f.tenure.v1.TaskR\x08\x66inished\"R\n\x0eGetTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\'\n\x04view\x18\x02 \x01(\x0e\x32\x13.tenure.v1.TaskViewR\x04view\"6\n\x0fGetTaskResponse\x12#\n\x04task\x18\x01 \x01(\x0b\x32\x0f.tenure.v1.TaskR\x04task\"\xa6\x01\n\x10ListTasksRequest\x12-\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x06\x66ilter\x12\x1b\n\tpage_size\x18\x02 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12\'\n\x04view\x18\x04 \x01(\x0e\x32\x13.tenure.v1.TaskViewR\x04view\"b\n\x11ListTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x0f.tenure.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"B\n\x11\x43ountTasksRequest\x12-\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x06\x66ilter\"a\n\x12\x43ountTasksResponse\x12\x31\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x19.tenure.v1.TaskStateCountR\x06\x63ounts\x12\x18\n\x07\x64\x61maged\x18\x02 \x01(\x04R\x07\x64\x61maged\"R\n\x0eTaskStateCount\x12*\n\x05state\x18\x01 \x01(\x0e\x32\x14.tenure.v1.TaskStateR\x05state\x12\x14\n\x05\x63ount\x18\x02 \x01(\x04R\x05\x63ount\"\xb1\x01\n\x11WatchTasksRequest\x12-\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x06\x66ilter\x12!\n\x0cresume_token\x18\x02 \x01(\tR\x0bresumeToken\x12\'\n\x04view\x18\x03 \x01(\x0e\x32\x13.tenure.v1.TaskViewR\x04view\x12!\n\x0c\x63hanges_only\x18\x04 \x01(\x08R\x0b\x63hangesOnly\"v\n\x12WatchTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x0f.tenure.v1.TaskR\x05tasks\x12!\n\x0cresume_token\x18\x02 \x01(\tR\x0bresumeToken\x12\x16\n\x06synced\x18\x03 \x01(\x08R\x06synced\"\x8b\x01\n\x10WaitTasksRequest\x12\x19\n\x08task_ids\x18\x01 \x03(\tR\x07taskIds\x12\'\n\x04mode\x18\x02 \x01(\x0e\x32\x13.tenure.v1.WaitModeR\x04mode\x12\x33\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07timeout\"`\n\x11WaitTasksResponse\x12+\n\x08\x66inished\x18\x01 \x03(\x0b\x32\x0f.tenure.v1.TaskR\x08\x66inished\x12\x1e\n\nunfinished\x18\x02 \x03(\tR\nunfinished\"[\n\x12\x43\x61ncelTasksRequest\x12-\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x06\x66ilter\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"a\n\x13\x43\x61ncelTasksResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32\x1c.tenure.v1.CancelTasksResultR\x07results\x12\x12\n\x04more\x18\x02 \x01(\x08R\x04more\"X\n\x11\x43\x61ncelTasksResult\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x14.tenure.v1.TaskStateR\x05state\"J\n\x10RetryTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"F\n\x11RetryTaskResponse\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated\"D\n\x13ReleaseTasksRequest\x12-\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x06\x66ilter\"1\n\x14ReleaseTasksResponse\x12\x19\n\x08task_ids\x18\x01 \x03(\tR\x07taskIds\"-\n\x12\x45xplainTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"\xdc\x01\n\x13\x45xplainTaskResponse\x12#\n\x04task\x18\x01 \x01(\x0b\x32\x0f.tenure.v1.TaskR\x04task\x12\x18\n\x07summary\x18\x02 \x01(\tR\x07summary\x12\x14\n\x05\x61head\x18\x03 \x01(\x04R\x05\x61head\x12\x38\n\x07workers\x18\x04 \x03(\x0b\x32\x1e.tenure.v1.WorkerVerdictReasonR\x07workers\x12 \n\x0bsuggestions\x18\x05 \x03(\tR\x0bsuggestions\x12\x14\n\x05story\x18\x06 \x03(\tR\x05story\"[\n\x13WorkerVerdictReason\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x12\n\x04\x66its\x18\x02 \x01(\x08R\x04\x66its\x12\x18\n\x07reasons\x18\x03 \x03(\tR\x07reasons\"0\n\x15GetTaskHistoryRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"{\n\x16GetTaskHistoryResponse\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12.\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\x12.tenure.v1.AttemptR\x08\x61ttempts\x12\x18\n\x07\x64ropped\x18\x03 \x01(\rR\x07\x64ropped*K\n\x08WaitMode\x12\x19\n\x15WAIT_MODE_UNSPECIFIED\x10\x00\x12\x11\n\rWAIT_MODE_ALL\x10\x01\x12\x11\n\rWAIT_MODE_ANY\x10\x02\x32\x93\x07\n\x0bTaskService\x12R\n\x0bSubmitTasks\x12\x1d.tenure.v1.SubmitTasksRequest\x1a\x1e.tenure.v1.SubmitTasksResponse\"\x04\x88\xb2\x19\x02\x12\x46\n\x07GetTask\x12\x19.tenure.v1.GetTaskRequest\x1a\x1a.tenure.v1.GetTaskResponse\"\x04\x88\xb2\x19\x01\x12L\n\tListTasks\x12\x1b.tenure.v1.ListTasksRequest\x1a\x1c.tenure.v1.ListTasksResponse\"\x04\x88\xb2\x19\x01\x12O\n\nCountTasks\x12\x1c.tenure.v1.CountTasksRequest\x1a\x1d.tenure.v1.CountTasksResponse\"\x04\x88\xb2\x19\x01\x12Q\n\nWatchTasks\x12\x1c.tenure.v1.WatchTasksRequest\x1a\x1d.tenure.v1.WatchTasksResponse\"\x04\x88\xb2\x19\x01\x30\x01\x12L\n\tWaitTasks\x12\x1b.tenure.v1.WaitTasksRequest\x1a\x1c.tenure.v1.WaitTasksResponse\"\x04\x88\xb2\x19\x01\x12R\n\x0b\x43\x61ncelTasks\x12\x1d.tenure.v1.CancelTasksRequest\x1a\x1e.tenure.v1.CancelTasksResponse\"\x04\x88\xb2\x19\x02\x12L\n\tRetryTask\x12\x1b.tenure.v1.RetryTaskRequest\x1a\x1c.tenure.v1.RetryTaskResponse\"\x04\x88\xb2\x19\x02\x12U\n\x0cReleaseTasks\x12\x1e.tenure.v1.ReleaseTasksRequest\x1a\x1f.tenure.v1.ReleaseTasksResponse\"\x04\x88\xb2\x19\x02\x12R\n\x0b\x45xplainTask\x12\x1d.tenure.v1.ExplainTaskRequest\x1a\x1e.tenure.v1.ExplainTaskResponse\"\x04\x88\xb2\x19\x01\x12[\n\x0eGetTaskHistory\x12 .tenure.v1.GetTaskHistoryRequest\x1a!.tenure.v1.GetTaskHistoryResponse\"\x04\x88\xb2\x19\x01\x42\x33\n\rdev.tenure.v1P\x01Z tenure.dev/go/tenure/v1;tenurev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctenure/v1/task_service.proto\x12\ttenure.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x17tenure/v1/options.proto\x1a\x14tenure/v1/task.proto\x1a\x19tenure/v1/task_spec.proto\"u\n\x12SubmitTasksRequest\x12\x30\n\x05items\x18\x01 \x03(\x0b\x32\x1a.tenure.v1.SubmitTasksItemR\x05items\x12-\n\x04wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x04wait\"Y\n\x0fSubmitTasksItem\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12\'\n\x04spec\x18\x02 \x01(\x0b\x32\x13.tenure.v1.TaskSpecR\x04spec\"M\n\x13SubmitTasksResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32\x1c.tenure.v1.SubmitTasksResultR\x07results\"\x9d\x01\n\x11SubmitTasksResult\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated\x12(\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusR\x05\x65rror\x12+\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x0f.tenure.v1.TaskR\x08\x66inished\"R\n\x0eGetTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\'\n\x04view\x18\x02 \x01(\x0e\x32\x13.tenure.v1.TaskViewR\x04view\"6\n\x0fGetTaskResponse\x12#\n\x04task\x18\x01 \x01(\x0b\x32\x0f.tenure.v1.TaskR\x04task\"\xa6\x01\n\x10ListTasksRequest\x12-\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x06\x66ilter\x12\x1b\n\tpage_size\x18\x02 \x01(\rR\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12\'\n\x04view\x18\x04 \x01(\x0e\x32\x13.tenure.v1.TaskViewR\x04view\"b\n\x11ListTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x0f.tenure.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"B\n\x11\x43ountTasksRequest\x12-\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x06\x66ilter\"a\n\x12\x43ountTasksResponse\x12\x31\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x19.tenure.v1.TaskStateCountR\x06\x63ounts\x12\x18\n\x07\x64\x61maged\x18\x02 \x01(\x04R\x07\x64\x61maged\"R\n\x0eTaskStateCount\x12*\n\x05state\x18\x01 \x01(\x0e\x32\x14.tenure.v1.TaskStateR\x05state\x12\x14\n\x05\x63ount\x18\x02 \x01(\x04R\x05\x63ount\"\xb1\x01\n\x11WatchTasksRequest\x12-\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x06\x66ilter\x12!\n\x0cresume_token\x18\x02 \x01(\tR\x0bresumeToken\x12\'\n\x04view\x18\x03 \x01(\x0e\x32\x13.tenure.v1.TaskViewR\x04view\x12!\n\x0c\x63hanges_only\x18\x04 \x01(\x08R\x0b\x63hangesOnly\"v\n\x12WatchTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x0f.tenure.v1.TaskR\x05tasks\x12!\n\x0cresume_token\x18\x02 \x01(\tR\x0bresumeToken\x12\x16\n\x06synced\x18\x03 \x01(\x08R\x06synced\"\x8b\x01\n\x10WaitTasksRequest\x12\x19\n\x08task_ids\x18\x01 \x03(\tR\x07taskIds\x12\'\n\x04mode\x18\x02 \x01(\x0e\x32\x13.tenure.v1.WaitModeR\x04mode\x12\x33\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07timeout\"`\n\x11WaitTasksResponse\x12+\n\x08\x66inished\x18\x01 \x03(\x0b\x32\x0f.tenure.v1.TaskR\x08\x66inished\x12\x1e\n\nunfinished\x18\x02 \x03(\tR\nunfinished\"[\n\x12\x43\x61ncelTasksRequest\x12-\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x06\x66ilter\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"a\n\x13\x43\x61ncelTasksResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32\x1c.tenure.v1.CancelTasksResultR\x07results\x12\x12\n\x04more\x18\x02 \x01(\x08R\x04more\"X\n\x11\x43\x61ncelTasksResult\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x14.tenure.v1.TaskStateR\x05state\"J\n\x10RetryTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"F\n\x11RetryTaskResponse\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated\"D\n\x13ReleaseTasksRequest\x12-\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x06\x66ilter\"1\n\x14ReleaseTasksResponse\x12\x19\n\x08task_ids\x18\x01 \x03(\tR\x07taskIds\"-\n\x12\x45xplainTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"\xdc\x01\n\x13\x45xplainTaskResponse\x12#\n\x04task\x18\x01 \x01(\x0b\x32\x0f.tenure.v1.TaskR\x04task\x12\x18\n\x07summary\x18\x02 \x01(\tR\x07summary\x12\x14\n\x05\x61head\x18\x03 \x01(\x04R\x05\x61head\x12\x38\n\x07workers\x18\x04 \x03(\x0b\x32\x1e.tenure.v1.WorkerVerdictReasonR\x07workers\x12 \n\x0bsuggestions\x18\x05 \x03(\tR\x0bsuggestions\x12\x14\n\x05story\x18\x06 \x03(\tR\x05story\"[\n\x13WorkerVerdictReason\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x12\n\x04\x66its\x18\x02 \x01(\x08R\x04\x66its\x12\x18\n\x07reasons\x18\x03 \x03(\tR\x07reasons\"0\n\x15GetTaskHistoryRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"\x81\x02\n\x16GetTaskHistoryResponse\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12.\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\x12.tenure.v1.AttemptR\x08\x61ttempts\x12\x18\n\x07\x64ropped\x18\x03 \x01(\rR\x07\x64ropped\x12#\n\x04task\x18\x04 \x01(\x0b\x32\x0f.tenure.v1.TaskR\x04task\x12/\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x17.tenure.v1.HistoryEventR\x06\x65vents\x12.\n\x08overlaps\x18\x06 \x03(\x0b\x32\x12.tenure.v1.OverlapR\x08overlaps\"\x99\x01\n\x0cHistoryEvent\x12*\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\x12/\n\x04kind\x18\x02 \x01(\x0e\x32\x1b.tenure.v1.HistoryEventKindR\x04kind\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\rR\x07\x61ttempt\x12\x12\n\x04text\x18\x04 \x01(\tR\x04text\"\xd5\x01\n\x07Overlap\x12\x18\n\x07\x65\x61rlier\x18\x01 \x01(\rR\x07\x65\x61rlier\x12\x14\n\x05later\x18\x02 \x01(\rR\x05later\x12\x37\n\tbegins_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x62\x65ginsAt\x12\x33\n\x07\x65nds_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x06\x65ndsAt\x12\x18\n\x07\x63\x65rtain\x18\x05 \x01(\x08R\x07\x63\x65rtain\x12\x12\n\x04text\x18\x06 \x01(\tR\x04text*K\n\x08WaitMode\x12\x19\n\x15WAIT_MODE_UNSPECIFIED\x10\x00\x12\x11\n\rWAIT_MODE_ALL\x10\x01\x12\x11\n\rWAIT_MODE_ANY\x10\x02*\xa4\x03\n\x10HistoryEventKind\x12\"\n\x1eHISTORY_EVENT_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cHISTORY_EVENT_KIND_SUBMITTED\x10\x01\x12\x1f\n\x1bHISTORY_EVENT_KIND_ASSIGNED\x10\x02\x12\x1e\n\x1aHISTORY_EVENT_KIND_STARTED\x10\x03\x12\x1c\n\x18HISTORY_EVENT_KIND_ENDED\x10\x04\x12\x1f\n\x1bHISTORY_EVENT_KIND_GIVEN_UP\x10\x05\x12!\n\x1dHISTORY_EVENT_KIND_TAKEN_BACK\x10\x06\x12\x1f\n\x1bHISTORY_EVENT_KIND_LATE_END\x10\x07\x12\'\n#HISTORY_EVENT_KIND_CANCEL_REQUESTED\x10\x08\x12\x1b\n\x17HISTORY_EVENT_KIND_HELD\x10\t\x12\x1f\n\x1bHISTORY_EVENT_KIND_RELEASED\x10\n\x12\x1f\n\x1bHISTORY_EVENT_KIND_FINISHED\x10\x0b\x32\x93\x07\n\x0bTaskService\x12R\n\x0bSubmitTasks\x12\x1d.tenure.v1.SubmitTasksRequest\x1a\x1e.tenure.v1.SubmitTasksResponse\"\x04\x88\xb2\x19\x02\x12\x46\n\x07GetTask\x12\x19.tenure.v1.GetTaskRequest\x1a\x1a.tenure.v1.GetTaskResponse\"\x04\x88\xb2\x19\x01\x12L\n\tListTasks\x12\x1b.tenure.v1.ListTasksRequest\x1a\x1c.tenure.v1.ListTasksResponse\"\x04\x88\xb2\x19\x01\x12O\n\nCountTasks\x12\x1c.tenure.v1.CountTasksRequest\x1a\x1d.tenure.v1.CountTasksResponse\"\x04\x88\xb2\x19\x01\x12Q\n\nWatchTasks\x12\x1c.tenure.v1.WatchTasksRequest\x1a\x1d.tenure.v1.WatchTasksResponse\"\x04\x88\xb2\x19\x01\x30\x01\x12L\n\tWaitTasks\x12\x1b.tenure.v1.WaitTasksRequest\x1a\x1c.tenure.v1.WaitTasksResponse\"\x04\x88\xb2\x19\x01\x12R\n\x0b\x43\x61ncelTasks\x12\x1d.tenure.v1.CancelTasksRequest\x1a\x1e.tenure.v1.CancelTasksResponse\"\x04\x88\xb2\x19\x02\x12L\n\tRetryTask\x12\x1b.tenure.v1.RetryTaskRequest\x1a\x1c.tenure.v1.RetryTaskResponse\"\x04\x88\xb2\x19\x02\x12U\n\x0cReleaseTasks\x12\x1e.tenure.v1.ReleaseTasksRequest\x1a\x1f.tenure.v1.ReleaseTasksResponse\"\x04\x88\xb2\x19\x02\x12R\n\x0b\x45xplainTask\x12\x1d.tenure.v1.ExplainTaskRequest\x1a\x1e.tenure.v1.ExplainTaskResponse\"\x04\x88\xb2\x19\x01\x12[\n\x0eGetTaskHistory\x12 .tenure.v1.GetTaskHistoryRequest\x1a!.tenure.v1.GetTaskHistoryResponse\"\x04\x88\xb2\x19\x01\x42\x33\n\rdev.tenure.v1P\x01Z tenure.dev/go/tenure/v1;tenurev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,62 +60,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKSERVICE'].methods_by_name['ExplainTask']._serialized_options = b'\210\262\031\001'
   _globals['_TASKSERVICE'].methods_by_name['GetTaskHistory']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['GetTaskHistory']._serialized_options = b'\210\262\031\001'
-  _globals['_WAITMODE']._serialized_start=2912
-  _globals['_WAITMODE']._serialized_end=2987
-  _globals['_SUBMITTASKSREQUEST']._serialized_start=174
-  _globals['_SUBMITTASKSREQUEST']._serialized_end=291
-  _globals['_SUBMITTASKSITEM']._serialized_start=293
-  _globals['_SUBMITTASKSITEM']._serialized_end=382
-  _globals['_SUBMITTASKSRESPONSE']._serialized_start=384
-  _globals['_SUBMITTASKSRESPONSE']._serialized_end=461
-  _globals['_SUBMITTASKSRESULT']._serialized_start=464
-  _globals['_SUBMITTASKSRESULT']._serialized_end=621
-  _globals['_GETTASKREQUEST']._serialized_start=623
-  _globals['_GETTASKREQUEST']._serialized_end=705
-  _globals['_GETTASKRESPONSE']._serialized_start=707
-  _globals['_GETTASKRESPONSE']._serialized_end=761
-  _globals['_LISTTASKSREQUEST']._serialized_start=764
-  _globals['_LISTTASKSREQUEST']._serialized_end=930
-  _globals['_LISTTASKSRESPONSE']._serialized_start=932
-  _globals['_LISTTASKSRESPONSE']._serialized_end=1030
-  _globals['_COUNTTASKSREQUEST']._serialized_start=1032
-  _globals['_COUNTTASKSREQUEST']._serialized_end=1098
-  _globals['_COUNTTASKSRESPONSE']._serialized_start=1100
-  _globals['_COUNTTASKSRESPONSE']._serialized_end=1197
-  _globals['_TASKSTATECOUNT']._serialized_start=1199
-  _globals['_TASKSTATECOUNT']._serialized_end=1281
-  _globals['_WATCHTASKSREQUEST']._serialized_start=1284
-  _globals['_WATCHTASKSREQUEST']._serialized_end=1461
-  _globals['_WATCHTASKSRESPONSE']._serialized_start=1463
-  _globals['_WATCHTASKSRESPONSE']._serialized_end=1581
-  _globals['_WAITTASKSREQUEST']._serialized_start=1584
-  _globals['_WAITTASKSREQUEST']._serialized_end=1723
-  _globals['_WAITTASKSRESPONSE']._serialized_start=1725
-  _globals['_WAITTASKSRESPONSE']._serialized_end=1821
-  _globals['_CANCELTASKSREQUEST']._serialized_start=1823
-  _globals['_CANCELTASKSREQUEST']._serialized_end=1914
-  _globals['_CANCELTASKSRESPONSE']._serialized_start=1916
-  _globals['_CANCELTASKSRESPONSE']._serialized_end=2013
-  _globals['_CANCELTASKSRESULT']._serialized_start=2015
-  _globals['_CANCELTASKSRESULT']._serialized_end=2103
-  _globals['_RETRYTASKREQUEST']._serialized_start=2105
-  _globals['_RETRYTASKREQUEST']._serialized_end=2179
-  _globals['_RETRYTASKRESPONSE']._serialized_start=2181
-  _globals['_RETRYTASKRESPONSE']._serialized_end=2251
-  _globals['_RELEASETASKSREQUEST']._serialized_start=2253
-  _globals['_RELEASETASKSREQUEST']._serialized_end=2321
-  _globals['_RELEASETASKSRESPONSE']._serialized_start=2323
-  _globals['_RELEASETASKSRESPONSE']._serialized_end=2372
-  _globals['_EXPLAINTASKREQUEST']._serialized_start=2374
-  _globals['_EXPLAINTASKREQUEST']._serialized_end=2419
-  _globals['_EXPLAINTASKRESPONSE']._serialized_start=2422
-  _globals['_EXPLAINTASKRESPONSE']._serialized_end=2642
-  _globals['_WORKERVERDICTREASON']._serialized_start=2644
-  _globals['_WORKERVERDICTREASON']._serialized_end=2735
-  _globals['_GETTASKHISTORYREQUEST']._serialized_start=2737
-  _globals['_GETTASKHISTORYREQUEST']._serialized_end=2785
-  _globals['_GETTASKHISTORYRESPONSE']._serialized_start=2787
-  _globals['_GETTASKHISTORYRESPONSE']._serialized_end=2910
-  _globals['_TASKSERVICE']._serialized_start=2990
-  _globals['_TASKSERVICE']._serialized_end=3905
+  _globals['_WAITMODE']._serialized_start=3452
+  _globals['_WAITMODE']._serialized_end=3527
+  _globals['_HISTORYEVENTKIND']._serialized_start=3530
+  _globals['_HISTORYEVENTKIND']._serialized_end=3950
+  _globals['_SUBMITTASKSREQUEST']._serialized_start=207
+  _globals['_SUBMITTASKSREQUEST']._serialized_end=324
+  _globals['_SUBMITTASKSITEM']._serialized_start=326
+  _globals['_SUBMITTASKSITEM']._serialized_end=415
+  _globals['_SUBMITTASKSRESPONSE']._serialized_start=417
+  _globals['_SUBMITTASKSRESPONSE']._serialized_end=494
+  _globals['_SUBMITTASKSRESULT']._serialized_start=497
+  _globals['_SUBMITTASKSRESULT']._serialized_end=654
+  _globals['_GETTASKREQUEST']._serialized_start=656
+  _globals['_GETTASKREQUEST']._serialized_end=738
+  _globals['_GETTASKRESPONSE']._serialized_start=740
+  _globals['_GETTASKRESPONSE']._serialized_end=794
+  _globals['_LISTTASKSREQUEST']._serialized_start=797
+  _globals['_LISTTASKSREQUEST']._serialized_end=963
+  _globals['_LISTTASKSRESPONSE']._serialized_start=965
+  _globals['_LISTTASKSRESPONSE']._serialized_end=1063
+  _globals['_COUNTTASKSREQUEST']._serialized_start=1065
+  _globals['_COUNTTASKSREQUEST']._serialized_end=1131
+  _globals['_COUNTTASKSRESPONSE']._serialized_start=1133
+  _globals['_COUNTTASKSRESPONSE']._serialized_end=1230
+  _globals['_TASKSTATECOUNT']._serialized_start=1232
+  _globals['_TASKSTATECOUNT']._serialized_end=1314
+  _globals['_WATCHTASKSREQUEST']._serialized_start=1317
+  _globals['_WATCHTASKSREQUEST']._serialized_end=1494
+  _globals['_WATCHTASKSRESPONSE']._serialized_start=1496
+  _globals['_WATCHTASKSRESPONSE']._serialized_end=1614
+  _globals['_WAITTASKSREQUEST']._serialized_start=1617
+  _globals['_WAITTASKSREQUEST']._serialized_end=1756
+  _globals['_WAITTASKSRESPONSE']._serialized_start=1758
+  _globals['_WAITTASKSRESPONSE']._serialized_end=1854
+  _globals['_CANCELTASKSREQUEST']._serialized_start=1856
+  _globals['_CANCELTASKSREQUEST']._serialized_end=1947
+  _globals['_CANCELTASKSRESPONSE']._serialized_start=1949
+  _globals['_CANCELTASKSRESPONSE']._serialized_end=2046
+  _globals['_CANCELTASKSRESULT']._serialized_start=2048
+  _globals['_CANCELTASKSRESULT']._serialized_end=2136
+  _globals['_RETRYTASKREQUEST']._serialized_start=2138
+  _globals['_RETRYTASKREQUEST']._serialized_end=2212
+  _globals['_RETRYTASKRESPONSE']._serialized_start=2214
+  _globals['_RETRYTASKRESPONSE']._serialized_end=2284
+  _globals['_RELEASETASKSREQUEST']._serialized_start=2286
+  _globals['_RELEASETASKSREQUEST']._serialized_end=2354
+  _globals['_RELEASETASKSRESPONSE']._serialized_start=2356
+  _globals['_RELEASETASKSRESPONSE']._serialized_end=2405
+  _globals['_EXPLAINTASKREQUEST']._serialized_start=2407
+  _globals['_EXPLAINTASKREQUEST']._serialized_end=2452
+  _globals['_EXPLAINTASKRESPONSE']._serialized_start=2455
+  _globals['_EXPLAINTASKRESPONSE']._serialized_end=2675
+  _globals['_WORKERVERDICTREASON']._serialized_start=2677
+  _globals['_WORKERVERDICTREASON']._serialized_end=2768
+  _globals['_GETTASKHISTORYREQUEST']._serialized_start=2770
+  _globals['_GETTASKHISTORYREQUEST']._serialized_end=2818
+  _globals['_GETTASKHISTORYRESPONSE']._serialized_start=2821
+  _globals['_GETTASKHISTORYRESPONSE']._serialized_end=3078
+  _globals['_HISTORYEVENT']._serialized_start=3081
+  _globals['_HISTORYEVENT']._serialized_end=3234
+  _globals['_OVERLAP']._serialized_start=3237
+  _globals['_OVERLAP']._serialized_end=3450
+  _globals['_TASKSERVICE']._serialized_start=3953
+  _globals['_TASKSERVICE']._serialized_end=4868
 # @@protoc_insertion_point(module_scope)

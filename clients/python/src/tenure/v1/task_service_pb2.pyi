@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.rpc import status_pb2 as _status_pb2
 from tenure.v1 import options_pb2 as _options_pb2
 from tenure.v1 import task_pb2 as _task_pb2
@@ -19,9 +20,36 @@ class WaitMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WAIT_MODE_UNSPECIFIED: _ClassVar[WaitMode]
     WAIT_MODE_ALL: _ClassVar[WaitMode]
     WAIT_MODE_ANY: _ClassVar[WaitMode]
+
+class HistoryEventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    HISTORY_EVENT_KIND_UNSPECIFIED: _ClassVar[HistoryEventKind]
+    HISTORY_EVENT_KIND_SUBMITTED: _ClassVar[HistoryEventKind]
+    HISTORY_EVENT_KIND_ASSIGNED: _ClassVar[HistoryEventKind]
+    HISTORY_EVENT_KIND_STARTED: _ClassVar[HistoryEventKind]
+    HISTORY_EVENT_KIND_ENDED: _ClassVar[HistoryEventKind]
+    HISTORY_EVENT_KIND_GIVEN_UP: _ClassVar[HistoryEventKind]
+    HISTORY_EVENT_KIND_TAKEN_BACK: _ClassVar[HistoryEventKind]
+    HISTORY_EVENT_KIND_LATE_END: _ClassVar[HistoryEventKind]
+    HISTORY_EVENT_KIND_CANCEL_REQUESTED: _ClassVar[HistoryEventKind]
+    HISTORY_EVENT_KIND_HELD: _ClassVar[HistoryEventKind]
+    HISTORY_EVENT_KIND_RELEASED: _ClassVar[HistoryEventKind]
+    HISTORY_EVENT_KIND_FINISHED: _ClassVar[HistoryEventKind]
 WAIT_MODE_UNSPECIFIED: WaitMode
 WAIT_MODE_ALL: WaitMode
 WAIT_MODE_ANY: WaitMode
+HISTORY_EVENT_KIND_UNSPECIFIED: HistoryEventKind
+HISTORY_EVENT_KIND_SUBMITTED: HistoryEventKind
+HISTORY_EVENT_KIND_ASSIGNED: HistoryEventKind
+HISTORY_EVENT_KIND_STARTED: HistoryEventKind
+HISTORY_EVENT_KIND_ENDED: HistoryEventKind
+HISTORY_EVENT_KIND_GIVEN_UP: HistoryEventKind
+HISTORY_EVENT_KIND_TAKEN_BACK: HistoryEventKind
+HISTORY_EVENT_KIND_LATE_END: HistoryEventKind
+HISTORY_EVENT_KIND_CANCEL_REQUESTED: HistoryEventKind
+HISTORY_EVENT_KIND_HELD: HistoryEventKind
+HISTORY_EVENT_KIND_RELEASED: HistoryEventKind
+HISTORY_EVENT_KIND_FINISHED: HistoryEventKind
 
 class SubmitTasksRequest(_message.Message):
     __slots__ = ("items", "wait")
@@ -244,11 +272,45 @@ class GetTaskHistoryRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ...) -> None: ...
 
 class GetTaskHistoryResponse(_message.Message):
-    __slots__ = ("task_id", "attempts", "dropped")
+    __slots__ = ("task_id", "attempts", "dropped", "task", "events", "overlaps")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    OVERLAPS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     attempts: _containers.RepeatedCompositeFieldContainer[_task_pb2.Attempt]
     dropped: int
-    def __init__(self, task_id: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[_task_pb2.Attempt, _Mapping]]] = ..., dropped: _Optional[int] = ...) -> None: ...
+    task: _task_pb2.Task
+    events: _containers.RepeatedCompositeFieldContainer[HistoryEvent]
+    overlaps: _containers.RepeatedCompositeFieldContainer[Overlap]
+    def __init__(self, task_id: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[_task_pb2.Attempt, _Mapping]]] = ..., dropped: _Optional[int] = ..., task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ..., overlaps: _Optional[_Iterable[_Union[Overlap, _Mapping]]] = ...) -> None: ...
+
+class HistoryEvent(_message.Message):
+    __slots__ = ("at", "kind", "attempt", "text")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    kind: HistoryEventKind
+    attempt: int
+    text: str
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[_Union[HistoryEventKind, str]] = ..., attempt: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+
+class Overlap(_message.Message):
+    __slots__ = ("earlier", "later", "begins_at", "ends_at", "certain", "text")
+    EARLIER_FIELD_NUMBER: _ClassVar[int]
+    LATER_FIELD_NUMBER: _ClassVar[int]
+    BEGINS_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDS_AT_FIELD_NUMBER: _ClassVar[int]
+    CERTAIN_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    earlier: int
+    later: int
+    begins_at: _timestamp_pb2.Timestamp
+    ends_at: _timestamp_pb2.Timestamp
+    certain: bool
+    text: str
+    def __init__(self, earlier: _Optional[int] = ..., later: _Optional[int] = ..., begins_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ends_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., certain: _Optional[bool] = ..., text: _Optional[str] = ...) -> None: ...

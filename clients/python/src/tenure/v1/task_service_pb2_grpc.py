@@ -192,8 +192,9 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTaskHistory(self, request, context):
-        """Every attempt that the task's record still holds (the newest 20), oldest first. Does not block. Safe to
-        retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
+        """Every attempt that the task's record still holds (the newest 20), oldest first, with who decided its end and
+        on what; what else happened, as a timeline; and when two attempts ran at the same time, or may have. Does not
+        block. Safe to retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -87,8 +87,9 @@ class TaskServiceStub:
     INVALID_ARGUMENT for a prefix of several.
     """
     GetTaskHistory: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskHistoryRequest, _task_service_pb2.GetTaskHistoryResponse]
-    """Every attempt that the task's record still holds (the newest 20), oldest first. Does not block. Safe to
-    retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
+    """Every attempt that the task's record still holds (the newest 20), oldest first, with who decided its end and
+    on what; what else happened, as a timeline; and when two attempts ran at the same time, or may have. Does not
+    block. Safe to retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
     """
 
 @_typing.type_check_only
@@ -150,8 +151,9 @@ class TaskServiceAsyncStub(TaskServiceStub):
     INVALID_ARGUMENT for a prefix of several.
     """
     GetTaskHistory: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskHistoryRequest, _task_service_pb2.GetTaskHistoryResponse]  # type: ignore[assignment]
-    """Every attempt that the task's record still holds (the newest 20), oldest first. Does not block. Safe to
-    retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
+    """Every attempt that the task's record still holds (the newest 20), oldest first, with who decided its end and
+    on what; what else happened, as a timeline; and when two attempts ran at the same time, or may have. Does not
+    block. Safe to retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
     """
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -276,8 +278,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.GetTaskHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.GetTaskHistoryResponse, _abc.Awaitable[_task_service_pb2.GetTaskHistoryResponse]]:
-        """Every attempt that the task's record still holds (the newest 20), oldest first. Does not block. Safe to
-        retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
+        """Every attempt that the task's record still holds (the newest 20), oldest first, with who decided its end and
+        on what; what else happened, as a timeline; and when two attempts ran at the same time, or may have. Does not
+        block. Safe to retry. NOT_FOUND; INVALID_ARGUMENT for a prefix of several.
         """
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -207,13 +207,17 @@ def explain(task_id: o.TaskId, as_json: o.Json = False) -> None:
 
 
 def history(task_id: o.TaskId, as_json: o.Json = False) -> None:
-    """List the attempts of a task, oldest first."""
+    """Tell what happened to a task.
+
+    Every attempt with its fence, its worker and its process, who decided its end and on what, and when two
+    attempts ran at the same time, or may have.
+    """
     from tenure.cli.running import with_client
 
     async def act(client: "Client") -> None:
-        from tenure.cli import showing
+        from tenure.cli import timeline
 
-        showing.attempts(await client.history(task_id), as_json)
+        timeline.history(await client.history(task_id), as_json)
 
     with_client(act)
 

@@ -56,20 +56,22 @@ class Hello(_message.Message):
     def __init__(self, worker: _Optional[str] = ..., instance: _Optional[str] = ..., boot_id: _Optional[str] = ..., connect: _Optional[int] = ..., incarnation: _Optional[int] = ..., epoch: _Optional[int] = ..., version: _Optional[str] = ..., capacity: _Optional[_Union[_worker_admin_service_pb2.Capacity, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., task_types: _Optional[_Iterable[str]] = ..., held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ..., reduced_guarantees: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HeldAttempt(_message.Message):
-    __slots__ = ("fence", "started", "started_at", "result", "pid", "stopping")
+    __slots__ = ("fence", "started", "started_at", "result", "pid", "stopping", "start_ticks")
     FENCE_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     STOPPING_FIELD_NUMBER: _ClassVar[int]
+    START_TICKS_FIELD_NUMBER: _ClassVar[int]
     fence: str
     started: bool
     started_at: _timestamp_pb2.Timestamp
     result: AttemptResult
     pid: int
     stopping: bool
-    def __init__(self, fence: _Optional[str] = ..., started: _Optional[bool] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[AttemptResult, _Mapping]] = ..., pid: _Optional[int] = ..., stopping: _Optional[bool] = ...) -> None: ...
+    start_ticks: int
+    def __init__(self, fence: _Optional[str] = ..., started: _Optional[bool] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., result: _Optional[_Union[AttemptResult, _Mapping]] = ..., pid: _Optional[int] = ..., stopping: _Optional[bool] = ..., start_ticks: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
     __slots__ = ("last_command", "attempts", "phase", "level")
@@ -98,18 +100,20 @@ class Level(_message.Message):
     def __init__(self, last_command: _Optional[int] = ..., count: _Optional[int] = ..., digest: _Optional[int] = ..., whole: _Optional[bool] = ..., held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ...) -> None: ...
 
 class AttemptReport(_message.Message):
-    __slots__ = ("fence", "started", "result", "not_started", "stopped")
+    __slots__ = ("fence", "started", "result", "not_started", "stopped", "end")
     FENCE_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     NOT_STARTED_FIELD_NUMBER: _ClassVar[int]
     STOPPED_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
     fence: str
     started: AttemptStarted
     result: AttemptResult
     not_started: str
     stopped: bool
-    def __init__(self, fence: _Optional[str] = ..., started: _Optional[_Union[AttemptStarted, _Mapping]] = ..., result: _Optional[_Union[AttemptResult, _Mapping]] = ..., not_started: _Optional[str] = ..., stopped: _Optional[bool] = ...) -> None: ...
+    end: AttemptResult
+    def __init__(self, fence: _Optional[str] = ..., started: _Optional[_Union[AttemptStarted, _Mapping]] = ..., result: _Optional[_Union[AttemptResult, _Mapping]] = ..., not_started: _Optional[str] = ..., stopped: _Optional[bool] = ..., end: _Optional[_Union[AttemptResult, _Mapping]] = ...) -> None: ...
 
 class AttemptStarted(_message.Message):
     __slots__ = ("pid", "start_ticks", "at")
@@ -122,7 +126,7 @@ class AttemptStarted(_message.Message):
     def __init__(self, pid: _Optional[int] = ..., start_ticks: _Optional[int] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AttemptResult(_message.Message):
-    __slots__ = ("outcome", "exit_code", "signal", "reason", "evidence", "started_at", "ended_at", "log", "pid")
+    __slots__ = ("outcome", "exit_code", "signal", "reason", "evidence", "started_at", "ended_at", "log", "pid", "start_ticks")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +136,7 @@ class AttemptResult(_message.Message):
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
+    START_TICKS_FIELD_NUMBER: _ClassVar[int]
     outcome: _task_pb2.AttemptOutcome
     exit_code: int
     signal: int
@@ -141,7 +146,8 @@ class AttemptResult(_message.Message):
     ended_at: _timestamp_pb2.Timestamp
     log: LogFinals
     pid: int
-    def __init__(self, outcome: _Optional[_Union[_task_pb2.AttemptOutcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., evidence: _Optional[_Union[_task_pb2.LossEvidence, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log: _Optional[_Union[LogFinals, _Mapping]] = ..., pid: _Optional[int] = ...) -> None: ...
+    start_ticks: int
+    def __init__(self, outcome: _Optional[_Union[_task_pb2.AttemptOutcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., evidence: _Optional[_Union[_task_pb2.LossEvidence, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., log: _Optional[_Union[LogFinals, _Mapping]] = ..., pid: _Optional[int] = ..., start_ticks: _Optional[int] = ...) -> None: ...
 
 class LogFinals(_message.Message):
     __slots__ = ("frames", "stdout", "stderr", "records")
