@@ -90,7 +90,7 @@ def undrain(names: o.Workers, as_json: o.Json = False) -> None:
 def declare_dead(
     names: o.Workers, reason: o.NeededReason, yes: o.Yes = False, as_json: o.Json = False
 ) -> None:
-    """Vouch that workers are dead, and give their tasks away at once.
+    """Vouch that workers are dead, and give their tasks away.
 
     For when waiting for proof costs too much: neither grace nor hold nor storm delays it. If such a worker
     lives after all its attempts are fenced, but executions of a task with on_disconnect stop may overlap.
