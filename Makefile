@@ -13,7 +13,7 @@ SOURCES := services clients/python/src tests bench deploy/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test retest simulate coverage faults bench check check-python check-protos format generate proto-baseline grpcurl etcd lock clean
+.PHONY: help setup demo test retest simulate model coverage faults bench check check-python check-protos format generate proto-baseline grpcurl etcd lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ retest: $(DEV) ## Run again, one at a time, what failed in the last `make test`
 
 simulate: $(DEV) ## Run SEEDS=2000 clusters on virtual time under drawn faults, from seed FIRST=0 on
 	@python -m tests.simulation --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0) $(ARGS)
+
+model: $(DEV) ## Check the Promela model of ownership exhaustively, and that each guard matters
+	@pytest -q tests/model
 
 coverage: $(DEV) ## Run all tests and report which lines they did not reach
 	@rm -f .coverage .coverage.*

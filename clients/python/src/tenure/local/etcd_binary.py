@@ -52,7 +52,7 @@ class EtcdNotFound(Exception):
     """No usable etcd; the message lists what was tried and what to do."""
 
 
-class _Unusable(Exception):
+class Unusable(Exception):
     """Why one candidate does not serve."""
 
 
@@ -67,7 +67,7 @@ def find_etcd(
     if named := environ.get("TENURE_ETCD_BINARY"):
         try:
             return probe(Path(named))
-        except _Unusable as reason:
+        except Unusable as reason:
             raise EtcdNotFound(f"TENURE_ETCD_BINARY is {named}: {reason}. {ADVICE}") from None
     candidates: dict[str, Callable[[], EtcdBinary]] = {
         "PATH": lambda: _on_path(environ),
@@ -78,34 +78,34 @@ def find_etcd(
     for place, candidate in candidates.items():
         try:
             return candidate()
-        except _Unusable as reason:
+        except Unusable as reason:
             tried.append(f"  {place}: {reason}")
     raise EtcdNotFound("\n".join(["No usable etcd was found. Tried:", *tried, ADVICE]))
 
 
 def probe(path: Path) -> EtcdBinary:
-    """Run `path --version`; raise _Unusable if it is no etcd that we can work with."""
+    """Run `path --version`; raise Unusable if it is no etcd that we can work with."""
     # etcd takes ETCD_* variables for flags; those of a server that is set up here must not reach this call.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ETCD_")}
     try:
         answer = subprocess.run([path, "--version"], env=environ, capture_output=True, text=True, timeout=20)
     except FileNotFoundError:
-        raise _Unusable(f"{path} does not exist") from None
+        raise Unusable(f"{path} does not exist") from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise _Unusable(f"{path} cannot be run ({error})") from None
+        raise Unusable(f"{path} cannot be run ({error})") from None
     found = re.search(r"^etcd Version: (\d+)\.(\d+)\.(\d+)", answer.stdout, re.MULTILINE)
     if answer.returncode or not found:
-        raise _Unusable(f"{path} does not answer --version as etcd does")
+        raise Unusable(f"{path} does not answer --version as etcd does")
     version = EtcdVersion(int(found[1]), int(found[2]), int(found[3]))
     if version < OLDEST:
-        raise _Unusable(f"{path} is etcd {version}, too old: {OLDEST} is the oldest that works")
+        raise Unusable(f"{path} is etcd {version}, too old: {OLDEST} is the oldest that works")
     return EtcdBinary(path, version)
 
 
 def _on_path(environ: Mapping[str, str]) -> EtcdBinary:
     found = shutil.which("etcd", path=environ.get("PATH", os.defpath))
     if not found:
-        raise _Unusable("there is no program `etcd` on it")
+        raise Unusable("there is no program `etcd` on it")
     return probe(Path(found))
 
 
@@ -123,7 +123,7 @@ def _from_debian(environ: Mapping[str, str], report: Callable[[str], None]) -> E
     """Unpack the package beside its place, try it there, then rename: a reader never sees half of it."""
     for program in ("apt-get", "dpkg"):
         if not shutil.which(program, path=environ.get("PATH", os.defpath)):
-            raise _Unusable(f"{program} is not available on this machine")
+            raise Unusable(f"{program} is not available on this machine")
     binary = _unpacked(environ)
     cache = _cache_folder(environ)
     report(f"etcd is not installed: getting Debian's package {PACKAGE} into {cache}")
@@ -135,7 +135,7 @@ def _from_debian(environ: Mapping[str, str], report: Callable[[str], None]) -> E
             probe(fresh / "usr" / "bin" / "etcd")
             _replace(fresh, binary.parents[2], Path(work, "old"))
     except OSError as error:
-        raise _Unusable(f"cannot write below {cache} ({error.strerror})") from None
+        raise Unusable(f"cannot write below {cache} ({error.strerror})") from None
     return probe(binary)
 
 
@@ -159,7 +159,7 @@ def download(work: Path, name: str = PACKAGE) -> Path:
             for command in preparation:
                 _run(command, package)
             _run(["apt-get", *(private if preparation else []), "download", name], package)
-        except _Unusable as reason:
+        except Unusable as reason:
             last = reason
         else:
             return next(package.glob("*.deb"))
@@ -187,11 +187,11 @@ def _run(command: Sequence[str], folder: Path) -> None:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     except subprocess.TimeoutExpired:
-        raise _Unusable(f"`{command[0]} {command[-1]}` did not end within 5 minutes") from None
+        raise Unusable(f"`{command[0]} {command[-1]}` did not end within 5 minutes") from None
     if done.returncode:
         complaint = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         what = " ".join(part for part in command if part in {"update", "download", "-x"})
-        raise _Unusable(f"`{command[0]} {what}` failed: {' '.join(complaint) or f'exit {done.returncode}'}")
+        raise Unusable(f"`{command[0]} {what}` failed: {' '.join(complaint) or f'exit {done.returncode}'}")
 
 
 def main() -> int:
