@@ -18,6 +18,7 @@ from tests.faults.fleet import ME
 from tests.faults.history import Fault as Entry
 from tests.faults.history import Recorder, now
 from tests.faults.kinds.catalog import KINDS
+from tests.faults.kinds.network import AGENTS_FROM_SCHEDULERS, BOTH, Cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +60,18 @@ class Director:
         async with asyncio.TaskGroup() as lanes:
             for _ in range(bounds.lanes):
                 lanes.create_task(self._lane(bounds))
+
+    async def open(self) -> None:
+        """Cut half of the agents off while nothing else happens: their tasks start elsewhere, stale here.
+
+        Later it is left to chance whether a task outlives its loss; a short run needs the certainty.
+        """
+        agents = self._scene.fleet.agents
+        cuts = [Cut(self._scene, AGENTS_FROM_SCHEDULERS, BOTH) for _ in agents[: len(agents) // 2]]
+        async with asyncio.TaskGroup() as group:
+            for cut, name in zip(cuts, agents, strict=False):
+                cut.targets, cut.whole = (name,), True
+                group.create_task(self._carry_out("cut-agent-scheduler", cut))
 
     async def _lane(self, bounds: Bounds) -> None:
         while self._begun < bounds.faults and now() < bounds.until:

@@ -42,7 +42,8 @@ class Shape:
 
     agents: int = 8
     schedulers: int = 3
-    relays: int = 2
+    relays: int = 1
+    """More than one: the output of an attempt that moves between relays cannot be read as one yet."""
     members: int = 3
 
 

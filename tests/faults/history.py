@@ -75,6 +75,7 @@ class Attempt:
     outcome: int
     exit_code: int | None = None
     assigned_ns: int = 0
+    relay: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,8 @@ class Read:
     pieces: tuple[Piece, ...]
     finished: bool
     """The output's last line was among it."""
+    reasons: tuple[str, ...] = ()
+    """What the gap records said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +159,7 @@ class Recorder:
         """Write one entry down."""
         name = type(entry).__name__.lower()
         if name not in self._files:
-            self._files[name] = (self.folder / f"{name}.jsonl").open("a")
+            self._files[name] = (self.folder / f"{name}.jsonl").open("a", buffering=1)
         self._files[name].write(json.dumps(dataclasses.asdict(entry)) + "\n")
         self.counts[name] += 1
 
@@ -200,6 +203,6 @@ def _entry(kind: type[Any], raw: dict[str, Any]) -> Any:
         raw["attempts"] = tuple(Attempt(**attempt) for attempt in raw["attempts"])
     if "pieces" in raw:
         raw["pieces"] = tuple(piece if isinstance(piece, str) else tuple(piece) for piece in raw["pieces"])
-    if "targets" in raw:
-        raw["targets"] = tuple(raw["targets"])
+    for name in {"targets", "reasons"} & raw.keys():
+        raw[name] = tuple(raw[name])
     return kind(**raw)

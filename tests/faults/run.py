@@ -8,6 +8,7 @@ import contextlib
 import random
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +33,8 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+OPENING_SECONDS: Final = 6.0
+"""For how long tasks run in peace at first."""
 SETTLE_SECONDS: Final = 120.0
 CAUGHT_UP_SECONDS: Final = 30.0
 
@@ -94,10 +97,14 @@ async def _play(plan: Plan, scene: Scene, recorder: Recorder, ledger: Ledger) ->
         bounds = Bounds(faults=plan.faults, until=now() + seconds, lanes=plan.lanes)
         async with asyncio.TaskGroup() as group:
             group.create_task(traffic.run(plan.tasks, seconds * 0.9))
+            await asyncio.sleep(OPENING_SECONDS)
+            await director.open()
             group.create_task(director.run(bounds))
-        tell("all is healed")
+        print(f"{director.healed} faults healed; waiting until the fleet is whole", flush=True)
         await fleet.wait_ready()
+        print("the fleet is whole; waiting until every task has ended", flush=True)
         await traffic.settle(SETTLE_SECONDS)
+        print("reading every log again", flush=True)
         await traffic.look_again()
     finally:
         await traffic.close()
@@ -129,13 +136,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         minutes=options.minutes,
         faults=options.faults,
         tasks=options.tasks,
-        shape=Shape(agents=options.agents),
+        shape=Shape(agents=options.agents, relays=options.relays),
         lanes=options.lanes,
         kinds=options.kinds or list(KINDS),
         folder=folder,
     )
     print(f"seed {plan.seed}; everything is in {folder}", flush=True)
     began = time.monotonic()
+    # SIGTERM unwinds as Ctrl-C does: processes end and small disks are unmounted.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     asyncio.run(carry_out(plan))
     verdict = judge(History.read(folder / "history"))
     code = _conclude(folder, verdict, options, time.monotonic() - began)
@@ -158,6 +167,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=1000, help="at most so many")
     parser.add_argument("--tasks", type=int, default=5200)
     parser.add_argument("--agents", type=int, default=8)
+    parser.add_argument("--relays", type=int, default=1)
     parser.add_argument("--lanes", type=int, default=3, help="faults at the same time")
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), metavar="KIND", help="only these")
     parser.add_argument("--report", type=Path, help="write the outcome there as JSON")

@@ -67,6 +67,7 @@ def decoded(task: str, revision: int, value: bytes) -> Committed:
                 outcome=each.outcome,
                 exit_code=each.exit_code if each.HasField("exit_code") else None,
                 assigned_ns=each.assigned_at_ns,
+                relay=each.relay,
             )
             for each in record.attempts
         ),

@@ -25,12 +25,12 @@ from tests.faults.history import GAP, TORN, Cancelled, Piece, Read, Recorder, Su
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from tenure.v1.log_service_pb2 import TailLogsResponse
+    from tenure.v1.log_service_pb2 import LogGap, TailLogsResponse
     from tenure.v1.task_pb2 import Task
 
 PROGRAM: Final = Path(__file__).with_name("program.py")
 CPU_MILLI: Final = 500
-LONG_SHARE: Final = 0.15
+LONG_SHARE: Final = 0.25
 EXCLUSIVE_SHARE: Final = 0.4
 CANCEL_SHARE: Final = 0.05
 FOLLOW_SHARE: Final = 0.08
@@ -189,7 +189,13 @@ class Output:
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
+        self.reasons: list[str] = []
         self.finished = False
+
+    def gap(self, gap: LogGap) -> None:
+        """Bytes that will never come."""
+        self.pieces.append(GAP)
+        self.reasons.append(f"{gap.from_offset} to {gap.to_offset}: {gap.reason}")
 
     def line(self, text: bytes, task: str, attempt: int) -> None:
         """One more line; what does not say who it is, is torn."""
@@ -210,7 +216,12 @@ class Output:
     def as_read(self, reader: str, task: str, attempt: int) -> Read:
         """What the reader saw, for the history."""
         return Read(
-            reader=reader, task=task, attempt=attempt, pieces=tuple(self.pieces), finished=self.finished
+            reader=reader,
+            task=task,
+            attempt=attempt,
+            pieces=tuple(self.pieces),
+            finished=self.finished,
+            reasons=tuple(self.reasons),
         )
 
 
@@ -232,4 +243,4 @@ class Outputs:
                 for entry in message.lines.entries:
                     self.attempts[self._attempt].line(entry.text, self._task, self._attempt)
             case "gap":
-                self.attempts[self._attempt].pieces.append(GAP)
+                self.attempts[self._attempt].gap(message.gap)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.errors import EtcdError
@@ -18,6 +18,8 @@ from tests.faults.fleet import TTL, FaultFleet
 BEYOND_TTL: Final = (TTL + 0.5, TTL + 3.0)
 WITHIN_TTL: Final = (0.5, TTL / 2)
 ANY: Final = (0.3, TTL + 3.0)
+LONG: Final = (TTL + 2.0, TTL + 7.0)
+"""Long enough for another worker to start the tasks while the old attempts run on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Scene:
 class Fault(ABC):
     """One fault: choose its targets, inject it, hold it for a while, heal it."""
 
-    hold: ClassVar[tuple[float, float]] = ANY
+    hold: tuple[float, float] = ANY
     """Shortest and longest time between `inject` and `heal`."""
 
     def __init__(self, scene: Scene) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
 import uuid
 from typing import TYPE_CHECKING
 
-from tenure.local.process_tree import connected_with, end_all
+from tenure.local.process_tree import connected_with, descendants, is_alive, send
 from tenure_runtime.etcd.errors import EtcdError
 from tenure_state.v1.worker_pb2 import WorkerRegistration
 from tests.faults.kinds.base import ANY, kind
@@ -71,10 +72,17 @@ class DuplicateAgent(OnWorker):
         copy_state(folder, to)
 
     async def heal(self) -> None:
-        assert self._process is not None
-        await asyncio.to_thread(end_all, lambda: connected_with(self._home))
-        await self._process.wait()
-        await asyncio.to_thread(shutil.rmtree, self._home)
+        if self._process is not None:
+            while left := [pid for pid in _tree(self._process.pid, self._home) if is_alive(pid)]:
+                send(left, signal.SIGKILL)
+                await asyncio.sleep(0.01)
+            await self._process.wait()
+        await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
+
+
+def _tree(pid: int, home: Path) -> list[int]:
+    """A process, what it started, and what left it."""
+    return [pid, *descendants(pid), *connected_with(home)]
 
 
 def _with(config: str, **changed: Path) -> str:

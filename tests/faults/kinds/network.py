@@ -6,15 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.faults.fleet import ME
-from tests.faults.kinds.base import ANY, KINDS, Fault, Scene
+from tests.faults.kinds.base import ANY, KINDS, LONG, Fault, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from tests.faults.gates import Way
 
+AGENTS_FROM_SCHEDULERS: Final = ("agent", "scheduler")
 PAIRS: Final = (
-    ("agent", "scheduler"),
+    AGENTS_FROM_SCHEDULERS,
     ("agent", "relay"),
     ("scheduler", "etcd"),
     ("scheduler", "scheduler"),
@@ -37,6 +38,8 @@ class Network(Fault):
     def __init__(self, scene: Scene, pair: tuple[str, str]) -> None:
         super().__init__(scene)
         self.pair = pair
+        self.whole = scene.rng.random() < WHOLE_SHARE
+        """Act on the ways to all others, not to one of them."""
 
     async def choose(self, free: Collection[str]) -> Sequence[str]:
         return self.one_of(self._names(self.pair[0]), free)
@@ -55,8 +58,7 @@ class Network(Fault):
         """From the target to all others, or to one of them, and the other way round."""
         (target,) = self.targets
         others = [name for name in self._names(self.pair[1]) if name != target]
-        rng = self.scene.rng
-        far = others if rng.random() < WHOLE_SHARE else [rng.choice(others)]
+        far = others if self.whole else [self.scene.rng.choice(others)]
         ways = [(target, name) for name in far] if there else []
         return ways + ([(name, target) for name in far] if back else [])
 
@@ -66,6 +68,8 @@ class Cut(Network):
 
     def __init__(self, scene: Scene, pair: tuple[str, str], way: str) -> None:
         super().__init__(scene, pair)
+        if pair == AGENTS_FROM_SCHEDULERS:
+            self.hold = LONG
         self._way = way
         self._ways: list[Way] = []
 

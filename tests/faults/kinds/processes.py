@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from tests.faults.kinds.base import ANY, BEYOND_TTL, WITHIN_TTL, Fault, kind
 
@@ -180,7 +180,7 @@ class LeaderStalled(Frozen, OnLeader):
 class AgentKilled(OnWorker):
     """The agent alone; its warden starts another at once."""
 
-    hold: ClassVar[tuple[float, float]] = (0.5, 1.0)
+    hold = (0.5, 1.0)
 
     async def inject(self) -> None:
         os.kill(await self.fleet.agent_pid(self.targets[0]), signal.SIGKILL)
