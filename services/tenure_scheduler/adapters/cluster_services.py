@@ -71,7 +71,7 @@ class LogStateService:
                 unknown.append(attempt.fence)
                 continue
             state = LogState(attempt.log_state)
-            reign.shell.post(e.LogStateReported(fence, state, attempt.missing_bytes))
+            reign.shell.post(e.LogStateReported(fence, state, attempt.missing_bytes, request.relay))
         await reign.shell.applied()
         await reign.shell.settled(call.remaining())
         return ingest_pb.ReportLogStateResponse(unknown=unknown)

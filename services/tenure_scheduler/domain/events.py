@@ -365,6 +365,8 @@ class LogStateReported:
     fence: Fence
     state: LogState
     missing_bytes: int = 0
+    relay: str = ""
+    """Its id."""
 
 
 @dataclass(slots=True)

@@ -22,6 +22,9 @@ def on_log_state(world: World, event: LogStateReported) -> None:
     if task.log_state is LogState.OPEN and event.state is not LogState.OPEN:
         task.log_state = event.state
         task.log_missing = event.missing_bytes
+        # Not always the one where it was placed last: it may have lost its registration with all bytes on its
+        # disk, and nobody has them to send again. Readers go where they are.
+        task.attempts[-1].relay = event.relay or task.attempts[-1].relay
         world.open_logs.pop(task.id, None)
         world.touch(task)
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 
 import tenure
 from tenure import errors
-from tenure.v1.task_pb2 import TASK_STATE_SUCCEEDED
+from tenure.v1.task_pb2 import TASK_STATE_SUCCEEDED, Task
 from tenure_core import errors as served
+from tests.adapters.client.small_servers import Running
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    from tests.adapters.client.small_servers import Running
 
 
 async def test_a_submission_whose_answer_was_lost_makes_one_task(running: Running) -> None:
@@ -214,6 +211,29 @@ async def test_a_tail_waits_for_a_relay_and_survives_its_restart(running: Runnin
         async for message in tail:
             data += message.chunk.data
     assert data == b"hello"
+
+
+async def test_tails_go_to_the_relay_that_has_the_output_while_it_fails_others(running: Running) -> None:
+    """Another relay has nothing of these tasks; asked for them it would tell of a gap."""
+    ids = [letter * 20 for letter in "stuvwxyz"]
+    address = await running.scheduler()
+    relay = await running.relay(cut_after=1)
+    another = Running()
+    running.store.relays.append(await another.relay())
+    for task_id in ids:
+        running.store.tasks[task_id] = Task(id=task_id, log_relay_address=relay)
+        running.store.output[task_id] = b"hello"
+    try:
+        async with tenure.Client(address) as client:
+
+            async def read(task_id: str) -> bytes:
+                tail = client.follow_logs(task_id, raw=True)
+                return b"".join([message.chunk.data async for message in tail])
+
+            assert await asyncio.gather(*map(read, ids)) == [b"hello"] * len(ids)
+    finally:
+        await another.stop_all()
+    assert another.store.calls["TailLogs"] == 0
 
 
 async def test_without_follow_a_tail_ends_where_the_output_ends(running: Running) -> None:

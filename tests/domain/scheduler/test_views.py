@@ -159,6 +159,22 @@ def test_attempts_move_when_their_relay_dies() -> None:
     assert [fence for fence, _ in rig.only(c.SendCommands).placements] == moved
 
 
+def test_readers_are_sent_to_the_relay_that_has_the_whole_log() -> None:
+    """The relay of a finished attempt lost its registration before it could say that it has everything."""
+    rig = Rig()
+    rig.do(e.RelaysChanged(RELAYS[:1]))
+    agent = rig.worker()
+    task = rig.a_task(LOUD).running_on(agent)
+    report = result(rig.fence(task))
+    report.log = LogFinals(1, 10)
+    agent.report(report)
+    rig.do(e.RelaysChanged(RELAYS[1:]))
+    assert newest(task).relay == "r2"
+    rig.do(e.LogStateReported(rig.fence(task), LogState.COMPLETE, relay="r1"))
+    assert (task.log_state, newest(task).relay) == (LogState.COMPLETE, "r1")
+    assert newest(rig.store.tasks[task.id]).relay == "r1"
+
+
 def test_finished_tasks_go_after_24_hours_and_raise_the_watch_floor() -> None:
     rig = Rig()
     agent = rig.worker()

@@ -7,7 +7,7 @@ again; a watch whose token is too old begins anew with the current state, which 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import grpc
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tenure.contexts import Tls
     from tenure.v1.log_service_pb2 import TailLogsRequest, TailLogsResponse
     from tenure.v1.worker_admin_service_pb2 import DrainWorkersRequest, DrainWorkersResponse
+
+_NO_RELAY: Final = "no log relay is registered; the output is kept on its node until one is"
 
 
 async def watch(caller: Caller, request: WatchTasksRequest) -> AsyncIterator[WatchTasksResponse]:
@@ -94,19 +96,24 @@ class Relays:
             Unavailable: no relay is registered.
         """
         if ask_again or not self._known:
-            info = await self._caller(methods.SERVER_INFO, GetServerInfoRequest())
-            self._known = [relay.address for relay in info.log_relays]
+            await self._look_up()
         if not self._known:
-            raise Unavailable("no log relay is registered; the output is kept on its node until one is")
+            raise Unavailable(_NO_RELAY)
         address = self._known[0]
         if len(self._known) > 1:
             address = await self._having(task_id)
         return self._server(address)
 
-    def failed(self, server: Server) -> None:
-        """Prefer another relay until the schedulers are asked again."""
-        if server.address in self._known:
-            self._known.remove(server.address)
+    def failed(self) -> None:
+        """Ask the schedulers again before the next tail: other relays may be there by now.
+
+        The relay that failed is not passed over: for the tasks whose output it has, no other can stand in.
+        """
+        self._known = []
+
+    async def _look_up(self) -> None:
+        info = await self._caller(methods.SERVER_INFO, GetServerInfoRequest())
+        self._known = [relay.address for relay in info.log_relays]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -115,9 +122,13 @@ class Relays:
 
     async def _having(self, task_id: str) -> str:
         request = GetTaskRequest(task_id=task_id, view=TASK_VIEW_BRIEF)
-        task = (await self._caller(methods.GET, request)).task
-        if task.log_relay_address in self._known:
-            return str(task.log_relay_address)
+        address = str((await self._caller(methods.GET, request)).task.log_relay_address)
+        if address and address not in self._known:
+            await self._look_up()  # it may have come back since
+        if address in self._known:
+            return address
+        if not self._known:
+            raise Unavailable(_NO_RELAY)
         return random.choice(self._known)
 
     def _server(self, address: str) -> Server:
@@ -160,6 +171,6 @@ async def tail(caller: Caller, relays: Relays, request: TailLogsRequest) -> Asyn
         except Unavailable as failure:
             error = failure
         if server is not None and error.retryable:
-            relays.failed(server)
+            relays.failed()
         ask_again = True
         await persistence.pause(error, server.address if server else "the log relay", server)
