@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tenure.local.fleet import FleetError
 from tenure_runtime.etcd.errors import EtcdError
-from tests.faults.fleet import ME
+from tests.faults.fleet import ME, TTL
 from tests.faults.history import Fault as Entry
 from tests.faults.history import Recorder, now
 from tests.faults.kinds.catalog import KINDS
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tests.faults.kinds.base import Fault, Scene
 
+OPENING: Final = (3 * TTL, 4 * TTL)
 BUSY_SECONDS: Final = 0.1
 SETTLE: Final = (0.2, 1.0)
 """Between the end of a fault and the next one on the same lane."""
@@ -70,7 +71,7 @@ class Director:
         cuts = [Cut(self._scene, AGENTS_FROM_SCHEDULERS, BOTH) for _ in agents[: len(agents) // 2]]
         async with asyncio.TaskGroup() as group:
             for cut, name in zip(cuts, agents, strict=False):
-                cut.targets, cut.whole = (name,), True
+                cut.targets, cut.whole, cut.hold = (name,), True, OPENING
                 group.create_task(self._carry_out("cut-agent-scheduler", cut))
 
     async def _lane(self, bounds: Bounds) -> None:

@@ -33,6 +33,8 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LONG: Final = {"minutes": 18.0, "tasks": 5200, "agents": 8, "lanes": 3}
+SHORT: Final = {"minutes": 2.5, "tasks": 600, "agents": 5, "lanes": 2}
 OPENING_SECONDS: Final = 6.0
 """For how long tasks run in peace at first."""
 SETTLE_SECONDS: Final = 120.0
@@ -162,16 +164,21 @@ def _conclude(folder: Path, verdict: Verdict, options: argparse.Namespace, secon
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="what CI runs: under five minutes in all")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
-    parser.add_argument("--minutes", type=float, default=18.0, help="how long faults are injected")
-    parser.add_argument("--faults", type=int, default=1000, help="at most so many")
-    parser.add_argument("--tasks", type=int, default=5200)
-    parser.add_argument("--agents", type=int, default=8)
+    parser.add_argument("--minutes", type=float, help="how long faults are injected")
+    parser.add_argument("--faults", type=int, default=10_000, help="at most so many")
+    parser.add_argument("--tasks", type=int)
+    parser.add_argument("--agents", type=int)
     parser.add_argument("--relays", type=int, default=1)
-    parser.add_argument("--lanes", type=int, default=3, help="faults at the same time")
+    parser.add_argument("--lanes", type=int, help="faults at the same time")
     parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), metavar="KIND", help="only these")
     parser.add_argument("--report", type=Path, help="write the outcome there as JSON")
     parser.add_argument("--keep", action="store_true", help="keep the histories of a run that passed")
     parser.add_argument("--check", type=Path, metavar="FOLDER", help="judge a recorded history again")
     parser.add_argument("--list", action="store_true", help="list the kinds")
-    return parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
+    given = parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
+    for name, value in (SHORT if given.short else LONG).items():
+        if getattr(given, name) is None:
+            setattr(given, name, value)
+    return given
