@@ -189,6 +189,23 @@ def stop_scheduler(fleet: Fleet) -> None:
         _after(fleet, 1.0, 5.0, lambda: fleet.start_scheduler(scheduler.name))
 
 
+# --- the relay --------------------------------------------------------------------------------------------
+
+
+def kill_relay(fleet: Fleet) -> None:
+    """kill -9 of the log relay."""
+    if fleet.relay is not None:
+        fleet.relay.process.kill()
+        _after(fleet, 0.3, 8.0, fleet.start_relay)
+
+
+def pause_relay(fleet: Fleet) -> None:
+    """SIGSTOP of the log relay."""
+    if fleet.relay is not None:
+        fleet.relay.process.pause()
+        _after(fleet, 0.3, 12.0, fleet.relay.process.resume)
+
+
 # --- etcd -------------------------------------------------------------------------------------------------
 
 
@@ -297,8 +314,11 @@ def _pairs(fleet: Fleet, kind: str) -> list[tuple[Host, Host]]:
     nodes = [node.host for node in fleet.nodes]
     schedulers = [scheduler.process.host for scheduler in fleet.schedulers]
     members = [member.process.host for member in fleet.etcd.members]
+    relay = [fleet.relay.process.host] if fleet.relay is not None else members
     first, second = {
         "agent-scheduler": (nodes, schedulers),
+        "agent-relay": (nodes, relay),
+        "relay-scheduler": (relay, schedulers),
         "scheduler-etcd": (schedulers, members),
         "scheduler-scheduler": (schedulers, schedulers),
         "etcd-etcd": (members, members),
@@ -357,6 +377,15 @@ def jump_clock(fleet: Fleet) -> None:
     host.wall_offset += fleet.world.random.choice((-3600.0, -30.0, -1.0, 1.0, 30.0, 3600.0))
 
 
+OF_RELAYS: Final[dict[str, tuple[int, Fault]]] = {
+    "kill relay": (6, kill_relay),
+    "pause relay": (3, pause_relay),
+    "partition agent-relay": (4, lambda fleet: partition(fleet, "agent-relay")),
+    "partition relay-scheduler": (3, lambda fleet: partition(fleet, "relay-scheduler")),
+}
+"""Drawn only where there is a relay."""
+NOT_WITH_OUTPUT: Final = frozenset({"lose state directory", "roll back state directory", "duplicate agent"})
+"""The model keeps one spool directory for each name of a worker."""
 KINDS: Final[dict[str, tuple[int, Fault]]] = {
     "kill agent": (4, kill_agent),
     "pause agent": (4, pause_agent),
@@ -404,20 +433,24 @@ def plan(fleet: Fleet) -> None:
     random = fleet.world.random
     count = random.choice((0, 2, 4, 8, 12))
     span = random.choice((10.0, 30.0, 60.0))
-    names = list(KINDS)
-    weights = [KINDS[name][0] for name in names]
+    kinds = KINDS
+    if fleet.relay is not None:
+        kinds = {name: kind for name, kind in (KINDS | OF_RELAYS).items() if name not in NOT_WITH_OUTPUT}
+    names = list(kinds)
+    weights = [kinds[name][0] for name in names]
     for name in random.choices(names, weights, k=count):
         _after(fleet, 0.5, span, partial(_carry_out, fleet, name))
 
 
 def _carry_out(fleet: Fleet, name: str) -> None:
     fleet.faults[name] += 1
-    KINDS[name][1](fleet)
+    (KINDS | OF_RELAYS)[name][1](fleet)
 
 
 def plan_for(fleet: Fleet, kinds: tuple[str, ...]) -> None:
     """Draw faults, most of them of these kinds: what brings the absence of one guard to light."""
     random = fleet.world.random
     for _ in range(random.choice((4, 8, 16))):
-        name = random.choice(kinds) if random.random() < 0.85 else random.choice(list(KINDS))
+        others = [name for name in KINDS if fleet.relay is None or name not in NOT_WITH_OUTPUT]
+        name = random.choice(kinds) if random.random() < 0.85 else random.choice(others)
         _after(fleet, 0.5, random.choice((10.0, 30.0)), partial(_carry_out, fleet, name))

@@ -7,10 +7,13 @@ has come to rest, and the checks.
 from __future__ import annotations
 
 import copy
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -26,12 +29,17 @@ from tests.simulation.effects import Effects
 from tests.simulation.etcd_cluster import Cluster
 from tests.simulation.network import Network
 from tests.simulation.nodes import Node
+from tests.simulation.output import Truth, remove
 from tests.simulation.record import Record
+from tests.simulation.relays import Relay
 from tests.simulation.schedulers import Scheduler, WatchedShell
 from tests.simulation.users import Load, Users
 from tests.simulation.world import Host, Process, World
 
 CPU_MILLI: Final = 4000
+READ_AGAIN: Final = 15
+MEMORY: Final = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+"""A file system in memory for what relays and spools write; None: there is none, use the usual place."""
 LONGEST_WAR: Final = 300.0
 REST: Final = 900.0
 """Seconds of peace in which everything has to come to rest."""
@@ -64,7 +72,14 @@ class Fleet:
     """One cluster. `plan` is called once with the fleet and arms the faults."""
 
     def __init__(
-        self, world: World, *, tasks: int, load: Load | None = None, ttl: float = 0.0, replicas: int = 0
+        self,
+        world: World,
+        *,
+        tasks: int,
+        load: Load | None = None,
+        ttl: float = 0.0,
+        replicas: int = 0,
+        relay: bool = False,
     ) -> None:
         self.world = world
         random = world.random
@@ -85,15 +100,31 @@ class Fleet:
             self.start_scheduler(f"s{number + 1}")
         addresses = [scheduler.address for scheduler in self.schedulers]
         self.effects = Effects(self.etcd)
+        self.truth = Truth()
+        base = Path(tempfile.tempdir) if tempfile.tempdir else MEMORY or Path(tempfile.gettempdir())
+        self.folder = base / f"tenure-simulation-{os.getpid()}-{world.seed}"
+        self.relay: Relay | None = None
+        self.relay_host = Host(world, "r1")
+        if relay:
+            self.start_relay()
+        names = [f"w{number + 1}" for number in range(random.choice((2, 3, 4, 5)))]
         self.nodes = [
-            Node(world, self.network, self.effects, self.record, f"w{number + 1}", addresses)
-            for number in range(random.choice((2, 3, 4, 5)))
+            Node(
+                world,
+                self.network,
+                self.effects,
+                self.record,
+                name,
+                addresses,
+                output=(self.folder / name, self.truth) if relay else None,
+            )
+            for name in names
         ]
         self.clones: list[Node] = []
         self.faults: Counter[str] = Counter()
         self.broken = 0
         """Faults that are still to come, and what is not yet repaired."""
-        load = load or Load(tasks=tasks, within=random.choice((3.0, 10.0, 30.0)))
+        load = load or Load(tasks=tasks, within=random.choice((3.0, 10.0, 30.0)), lines=20 if relay else 0)
         self.users = Users(world, self.network, addresses, self.record, load)
 
     def _watched(self, core: Core, chain: Any, *others: Any) -> WatchedShell:
@@ -137,6 +168,13 @@ class Fleet:
 
         attempt()
 
+    def start_relay(self) -> None:
+        """Start the relay on what it has on its disk."""
+        if self.relay is None or not self.relay.process.alive:
+            process = Process(self.world, "r1", self.relay_host)
+            addresses = [f"{name}:7420" for name in self._scheduler_hosts]
+            self.relay = Relay(process, self.network, self.etcd, self.folder / "relay", addresses)
+
     @property
     def leader(self) -> Scheduler | None:
         """The replica that leads, or believes so."""
@@ -158,6 +196,8 @@ class Fleet:
     def hosts(self) -> list[Host]:
         """Machines that the network connects."""
         machines = [node.host for node in self.nodes]
+        if self.relay is not None:
+            machines.append(self.relay.process.host)
         return [*machines, *self._scheduler_hosts.values(), *(m.process.host for m in self.etcd.members)]
 
     # --- a run ---------------------------------------------------------------------------------------------
@@ -170,6 +210,8 @@ class Fleet:
             self.world.run(lambda: not self.broken, LONGEST_WAR)
             self.make_peace()
             rested = self.world.run(self._rested, REST)
+            if self.relay is not None and rested:
+                self._read_again()
         outcome.violations = self.check(rested)
         outcome.tasks = len(self.users.told.submitted)
         outcome.executions = len(self.effects.executions)
@@ -185,6 +227,28 @@ class Fleet:
             outcome.states[TaskState(seen.record.state).name] += 1
         return outcome
 
+    def _read_again(self) -> None:
+        """Whoever reads from the start, when all is over, sees every line as well."""
+        newest = list(self.record.tasks)[-READ_AGAIN:]
+        reading = self.users.process.start(self.users.read_all(newest))
+        self.world.run(reading.done, REST)
+        for task_id, readings in self.users.readings.items():
+            record = self.record.task(task_id)
+            if record is None:
+                continue
+            for each in readings:
+                each.check(self.truth, Fence(self.record.n, task_id, record.attempt))
+                if each.ended is None:
+                    self.users.violations.append(f"I5: a reader of {task_id} does not come to its end")
+
+    def close(self) -> None:
+        """Give back what lies outside of the simulation."""
+        if self.relay is not None:
+            self.relay.process.kill()
+            for node in self.nodes:
+                node.kill_node()
+            remove(self.folder)
+
     def make_peace(self) -> None:
         """Everything that is broken is repaired, whatever the plan forgot."""
         self.network.heal()
@@ -199,6 +263,9 @@ class Fleet:
             scheduler.process.resume()
             if not scheduler.process.alive:
                 self.start_scheduler(scheduler.name)
+        if self.relay is not None:
+            self.relay.process.resume()
+            self.start_relay()
         for clone in self.clones:
             clone.kill_node()
         for node in self.nodes:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from unittest.mock import patch
 
+from tenure.dispatch.v1.log_ingest_service_pb2 import PushAck
 from tenure_core.states import OnDisconnect
+from tenure_log_relay.adapters.ingest_service import LogIngest
 from tenure_runtime.etcd import commit, commit_request
 from tenure_runtime.etcd.errors import EtcdLeaseNotFound, EtcdRefused, EtcdUnavailable, EtcdUnknownOutcome
 from tenure_runtime.etcd.leases import WorkerLeases
@@ -55,7 +57,10 @@ class Mutation:
         """Run a seed without the guard."""
         with World(seed) as world, self.apply():
             fleet = Fleet(world, **{"tasks": TASKS, **self.fleet})
-            return fleet.run(self.plan or (lambda fleet: faults.plan_for(fleet, self.faults)))
+            try:
+                return fleet.run(self.plan or (lambda fleet: faults.plan_for(fleet, self.faults)))
+            finally:
+                fleet.close()
 
 
 # --- commits ----------------------------------------------------------------------------------------------
@@ -151,6 +156,33 @@ def _keep_anything(original: Any) -> Any:
     return discard
 
 
+def _ack_early(original: Any) -> Any:
+    def take(self: Any, request: Any) -> Any:
+        pushed = original(self, request)
+        pushed.durable = None
+        return pushed
+
+    return take
+
+
+def _ack_taken(self: Any, fence: str, refused: str) -> Any:
+    attempt = self._log.attempts.get(fence)
+    if attempt is None:
+        return PushAck(fence=fence, complete=self._states.is_empty(fence), refused=refused)
+    position = attempt.ingest.position
+    stdout, stderr, records = position.offsets
+    complete = attempt.declared_final is not None and position.number >= attempt.declared_final
+    return PushAck(
+        fence=fence,
+        next_frame=position.number,
+        stdout=stdout,
+        stderr=stderr,
+        records=records,
+        complete=complete,
+        refused=refused,
+    )
+
+
 def _delete_any_live(original: Any) -> Any:
     def seal(self: Any) -> Any:
         self._lives.clear()
@@ -206,6 +238,21 @@ def _overtaken_hellos(fleet: Fleet) -> None:
     for node in fleet.nodes:
         fleet.world.later(random.uniform(2.0, 6.0), overtake, node)
     fleet.world.later(60.0, lambda: setattr(fleet, "broken", fleet.broken - 1))
+
+
+def _kill_relay_with_slow_disk(fleet: Fleet) -> None:
+    """The relay's disk is slow, and it is killed again and again while output waits for it."""
+    fleet.relay_host.disk_delay = (0.05, 0.5)
+    fleet.broken += 1
+
+    def kill() -> None:
+        if fleet.world.now > 25.0:
+            fleet.broken -= 1
+            return
+        faults.kill_relay(fleet)
+        fleet.world.later(fleet.world.random.uniform(2.0, 9.0), kill)
+
+    fleet.world.later(3.0, kill)
 
 
 def _fill_etcd_while_nodes_restart(fleet: Fleet) -> None:
@@ -327,6 +374,13 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "a Start that waited for a beat is void once its stream has ended",
         lambda: patch.object(starting.Starting, "discard", _keep_anything(None)),
         ("kill leader", "partition agent-scheduler", "slow links"),
+    ),
+    Mutation(
+        "output acknowledged when it is on disk",
+        "a relay that is killed loses nothing that an agent has forgotten",
+        lambda: patch.multiple(LogIngest, _take=_ack_early(LogIngest._take), _ack=_ack_taken),
+        plan=_kill_relay_with_slow_disk,
+        fleet={"relay": True, "load": Load(tasks=60, within=20.0, noops=0.0, lines=20)},
     ),
     Mutation(
         "guarded deletion of live",

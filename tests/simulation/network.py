@@ -301,21 +301,33 @@ class Channel:
         self._address = address
         process.loop.connect = network.dial
 
-    def unary_unary(self, method: str, **_: Any) -> Any:
-        def call(request: bytes, timeout: float | None = None, metadata: Any = ()) -> Any:
-            return UnaryCall(
-                unary(self._network, self._process, self._address, method, request, timeout, metadata)
-            )
+    def unary_unary(
+        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, **_: Any
+    ) -> Any:
+        def call(request: Any, timeout: float | None = None, metadata: Any = ()) -> Any:
+            data = request_serializer(request) if request_serializer is not None else request
+            answer = unary(self._network, self._process, self._address, method, data, timeout, metadata)
+            return UnaryCall(answer, response_deserializer)
 
         return call
 
     def stream_stream(self, method: str, response_deserializer: Any = None, **_: Any) -> Any:
         def call(timeout: float | None = None, metadata: Any = ()) -> StreamCall:
-            return StreamCall(
-                self._network, self._process, self._address, method, metadata, response_deserializer
-            )
+            return self._stream(method, metadata, response_deserializer, None)
 
         return call
+
+    def unary_stream(
+        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, **_: Any
+    ) -> Any:
+        def call(request: Any, timeout: float | None = None, metadata: Any = ()) -> StreamCall:
+            data = request_serializer(request) if request_serializer is not None else request
+            return self._stream(method, metadata, response_deserializer, data)
+
+        return call
+
+    def _stream(self, method: str, metadata: Any, decode: Any, request: Any) -> StreamCall:
+        return StreamCall(self._network, self._process, self._address, method, metadata, decode, request)
 
     async def close(self, grace: float | None = None) -> None:
         """Nothing is held."""
@@ -324,11 +336,16 @@ class Channel:
 class UnaryCall:
     """One call under way; like grpc.aio.UnaryUnaryCall as far as it is used."""
 
-    def __init__(self, answer: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, answer: Coroutine[Any, Any, Any], decode: Any = None) -> None:
         self._answer = answer
+        self._decode = decode
 
     def __await__(self) -> Generator[Any, None, Any]:
-        return self._answer.__await__()
+        return self._decoded().__await__()
+
+    async def _decoded(self) -> Any:
+        answer = await self._answer
+        return self._decode(answer) if self._decode is not None else answer
 
     async def trailing_metadata(self) -> tuple[()]:
         return ()
@@ -382,7 +399,14 @@ class StreamCall:
     """The client's side of a stream; like grpc.aio.StreamStreamCall as far as it is used."""
 
     def __init__(
-        self, network: Network, process: Process, address: str, method: str, metadata: Any, decode: Any
+        self,
+        network: Network,
+        process: Process,
+        address: str,
+        method: str,
+        metadata: Any,
+        decode: Any,
+        request: Any = None,
     ) -> None:
         self._process = process
         self._decode = decode
@@ -400,7 +424,7 @@ class StreamCall:
         self._mine, its = link.ends[process], link.ends[server.process]
         its.receive = self._answered
         self._mine.receive = server.stream(method, its, metadata)
-        self._mine.send("open")
+        self._mine.send("open", request)
         link.keep_alive()
 
     def _answered(self, kind: str, payload: Any) -> None:
@@ -465,6 +489,12 @@ class StreamCall:
             self._link.close()
         self._awake()
         return True
+
+    async def initial_metadata(self) -> tuple[()]:
+        return ()
+
+    async def trailing_metadata(self) -> tuple[()]:
+        return ()
 
     async def code(self) -> grpc.StatusCode:
         return self._status[0] if self._status is not None else grpc.StatusCode.CANCELLED

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from tenure.v1.worker_admin_service_pb2 import Capacity
@@ -18,6 +19,8 @@ from tenure_runtime.telemetry import Telemetry
 from tenure_runtime.watchdog import LoopWatch
 from tenure_worker_agent.adapters.beats import Beats
 from tenure_worker_agent.adapters.dispatch_codec import Introduction
+from tenure_worker_agent.adapters.log_pusher import LogPusher
+from tenure_worker_agent.adapters.logs import Logs
 from tenure_worker_agent.adapters.traces import Traces
 from tenure_worker_agent.domain import commands as c
 from tenure_worker_agent.domain import events as e
@@ -29,6 +32,7 @@ from tenure_worker_agent.drivers.process import Node as NodeFacts
 from tenure_worker_agent.shell import Shell
 from tests.simulation.effects import Effects
 from tests.simulation.network import Channel, Network
+from tests.simulation.output import SpoolingWarden, Truth
 from tests.simulation.record import Record
 from tests.simulation.warden_model import Warden, WardenEnd
 from tests.simulation.world import Host, Process, World
@@ -131,6 +135,7 @@ class Node:
         name: str,
         schedulers: list[str],
         host: Host | None = None,
+        output: tuple[Path, Truth] | None = None,
     ) -> None:
         self.world = world
         self.network = network
@@ -139,6 +144,8 @@ class Node:
         self.host = host or Host(world, name)
         self.schedulers = schedulers
         self.record = record
+        self._output = output
+        """Where this node keeps the output of tasks, and what is known of it; None: tasks write nothing."""
         self.violations: list[str] = []
         self.fenced = 0
         """Attempts that the scheduler refused to this node."""
@@ -161,9 +168,15 @@ class Node:
         self._generation += 1
         process = Process(self.world, f"{self.name}.warden{self._generation}", self.host)
         with process.entered():
-            self.warden = warden = Warden(process, self.effects, self._start_agent)
+            self.warden = warden = self._make_warden(process)
         process.on_death.append(lambda: self._warden_died(warden))
         process.soon(self._start_agent)
+
+    def _make_warden(self, process: Process) -> Warden:
+        if self._output is None:
+            return Warden(process, self.effects, self._start_agent)
+        folder, truth = self._output
+        return SpoolingWarden(process, self.effects, self._start_agent, folder, truth)
 
     def _warden_died(self, warden: Warden) -> None:
         if self.powered and self.warden is warden:
@@ -216,8 +229,16 @@ class Node:
         shell.post(e.OutboxRead(outbox.open()))
 
     def _wire_logs(self, shell: Shell, process: Process) -> None:
-        logs: Any = NoLogs(shell)
-        shell.logs = logs
+        if self._output is None:
+            nothing: Any = NoLogs(shell)
+            shell.logs = nothing
+            return
+        shell.logs = logs = Logs(shell.post, shell.acked)
+        open_channel: Any = lambda address: Channel(self.network, process, address)  # noqa: E731
+        logs.pusher = LogPusher(
+            self.name, self._output[0], open_channel, on_acked=logs.acked, on_complete=logs.complete
+        )
+        process.start(logs.pusher.run())
 
     def _failed(self, process: Process, reason: str) -> None:
         """The agent gives up: its process ends, and its warden starts another one."""

@@ -13,6 +13,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
@@ -25,12 +26,14 @@ from typing import Final
 import structlog
 
 from tests.simulation import faults
-from tests.simulation.fleet import Fleet, Outcome
+from tests.simulation.fleet import MEMORY, Fleet, Outcome
 from tests.simulation.mutations import MUTATIONS, Mutation
 from tests.simulation.world import Circling, World
 
-TASKS: Final = 105
+TASKS: Final = 101
 """Tasks of one run."""
+WITH_RELAY: Final = 20
+"""Every how many seeds tasks write output, and there is a relay."""
 _COMMAND: Final = "python -m tests.simulation"
 
 
@@ -40,7 +43,11 @@ def simulate(seed: int, tasks: int = TASKS, mutation: str = "") -> Outcome:
         if mutation:
             return mutation_named(mutation).run(seed)
         with World(seed) as world:
-            return Fleet(world, tasks=tasks).run(faults.plan)
+            fleet = Fleet(world, tasks=tasks, relay=seed % WITH_RELAY == 0)
+            try:
+                return fleet.run(faults.plan)
+            finally:
+                fleet.close()
     except Circling as error:
         return Outcome(seed, [str(error)])
     finally:
@@ -87,8 +94,9 @@ class Totals:
             self.failing[outcome.seed] = outcome.violations
 
 
-def quiet() -> None:
+def quiet(folder: str = "") -> None:
     """Say nothing but what was found, and collect garbage between runs only."""
+    tempfile.tempdir = folder or None
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     ignore_the_dead()
     gc.disable()
@@ -105,7 +113,10 @@ def run_many(seeds: Iterable[int], tasks: int, mutation: str, workers: int) -> T
     """Run seeds on some processes; without a guard, until one notices."""
     totals = Totals()
     context = multiprocessing.get_context("fork")
-    with context.Pool(workers, initializer=quiet, maxtasksperchild=200) as pool:
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY, prefix="tenure-simulation-") as folder,
+        context.Pool(workers, initializer=partial(quiet, folder), maxtasksperchild=200) as pool,
+    ):
         run = partial(simulate, tasks=tasks, mutation=mutation)
         for outcome in pool.imap_unordered(run, seeds, chunksize=1 if mutation else 4):
             totals.add(outcome)

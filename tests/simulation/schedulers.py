@@ -14,11 +14,11 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tenure.dispatch.v1 import log_ingest_service_pb2 as ingest_pb
 from tenure.dispatch.v1 import worker_session_service_pb2 as session_pb
-from tenure.v1 import cluster_service_pb2, task_service_pb2, worker_admin_service_pb2
+from tenure.v1 import cluster_service_pb2, log_service_pb2, task_service_pb2, worker_admin_service_pb2
 from tenure_core.errors import TenureError
 from tenure_runtime.etcd.leadership import boottime
 from tenure_runtime.rpc.call import Call
-from tenure_runtime.rpc.forward import ForwardedError, forward_one
+from tenure_runtime.rpc.forward import ForwardedError, forward_many, forward_one
 from tenure_runtime.rpc.status import to_abort
 from tenure_runtime.telemetry import Telemetry
 from tenure_runtime.watchdog import LoopWatch
@@ -42,6 +42,8 @@ _SERVICES: Final = (
     cluster_service_pb2.DESCRIPTOR.services_by_name["ClusterService"],
     session_pb.DESCRIPTOR.services_by_name["WorkerSessionService"],
     ingest_pb.DESCRIPTOR.services_by_name["LogStateService"],
+    ingest_pb.DESCRIPTOR.services_by_name["LogIngestService"],
+    log_service_pb2.DESCRIPTOR.services_by_name["LogService"],
 )
 REQUESTS: Final[dict[str, Any]] = {
     f"/{service.full_name}/{method.name}": GetMessageClass(method.input_type)
@@ -175,7 +177,7 @@ class Server:
         def receive(kind: str, payload: Any) -> None:
             nonlocal task
             if kind == "open":
-                task = self.process.start(self._many(method, requests, end, metadata))
+                task = self.process.start(self._many(method, payload, requests, end, metadata))
             elif kind == "message":
                 requests.put_nowait(payload)
             elif kind == "half":
@@ -187,20 +189,30 @@ class Server:
 
         return receive
 
-    async def _many(self, method: str, queue: asyncio.Queue[Any], end: End, metadata: Any) -> None:
+    async def _many(
+        self, method: str, only: bytes | None, queue: asyncio.Queue[Any], end: End, metadata: Any
+    ) -> None:
+        """Answer with a stream: to one request (`only`), or to a stream of them."""
         call = call_of(method, None, metadata)
-        handler = self._handler(method)
-        request: Any = getattr(handler, "request_type", REQUESTS.get(method))
 
         async def requests() -> AsyncIterator[Any]:
             while (data := await queue.get()) is not None:
                 yield request.FromString(data)
 
         try:
-            async for message in handler(requests(), call):
+            ahead = await self.route(method)
+            if ahead is not None and only is not None:
+                answers: Any = forward_many(ahead, call, only)
+            else:
+                handler = self._handler(method)
+                request: Any = getattr(handler, "request_type", REQUESTS.get(method))
+                answers = handler(requests() if only is None else request.FromString(only), call)
+            async for message in answers:
                 end.send("message", message if isinstance(message, bytes) else message.SerializeToString())
         except TenureError as error:
             end.send("error", to_abort(error))
+        except ForwardedError as error:
+            end.send("error", (error.code, error.details, error.trailers))
         else:
             end.send("end")
 

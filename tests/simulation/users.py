@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import grpc.aio
 
+from tenure.v1 import log_service_pb2 as logs_pb
 from tenure.v1 import task_service_pb2 as pb
 from tenure.v1 import task_spec_pb2 as spec_pb
 from tenure_core.states import TERMINAL, TaskState
 from tests.simulation.network import Channel, Network
+from tests.simulation.output import Reading
 from tests.simulation.schedulers import RESPONSES
 from tests.simulation.world import Host, Process, World
 
 if TYPE_CHECKING:
     from tests.simulation.record import Record
 
+RELAY: Final = "r1:7430"
 SERVICE: Final = "/tenure.v1.TaskService/"
 GIVE_UP: Final = frozenset(
     {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
@@ -54,6 +57,8 @@ class Load:
     noops: float = 0.25
     exclusive: float = 0.35
     durations: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0, 3.0, 8.0)
+    lines: int = 0
+    """Lines that a process writes at most; some of its readers are there from the start."""
 
 
 class Users:
@@ -66,6 +71,7 @@ class Users:
         self.network = network
         self.told = Told()
         self.violations: list[str] = []
+        self.readings: dict[str, list[Reading]] = {}
         self.process = Process(world, "users", Host(world, "users"))
         self._addresses = addresses
         self._record = record
@@ -100,6 +106,8 @@ class Users:
             ids.append(result.task_id)
             if result.HasField("finished"):
                 self._is_true("SubmitTasks", result.finished)
+        if self._load.lines and self._random.random() < 0.4:
+            self.process.start(self.read(self._random.choice(ids)))
         if self._random.random() < 0.2:
             await self._cancel(self._random.choice(ids))
         if self._random.random() < 0.5:
@@ -115,6 +123,8 @@ class Users:
         seconds = random.choice(load.durations) * random.uniform(0.5, 1.5)
         code = random.choice((0, 0, 0, 0, 1))
         spec.process.argv.extend(["run", f"{seconds:.3f}", str(code)])
+        if load.lines:
+            spec.process.argv.append(str(random.randint(0, load.lines)))
         spec.resources.cpu_milli = random.choice((250, 500, 1000, 2000))
         if random.random() < load.exclusive:
             spec.on_disconnect = spec_pb.ON_DISCONNECT_STOP
@@ -170,6 +180,32 @@ class Users:
             held = [text for text in response.unfinished if self._is_held(text)]
             ids = [text for text in response.unfinished if text not in held]
             await asyncio.sleep(self._random.uniform(0.0, 3.0))
+
+    async def read_all(self, ids: list[str]) -> None:
+        """Read these tasks from the start to their end."""
+        await asyncio.gather(*(asyncio.create_task(self.read(task_id)) for task_id in ids))
+
+    async def read(self, task_id: str) -> None:
+        """Follow a task's output to its end, on one stream after the other."""
+        reading = Reading(task_id, self.violations)
+        self.readings.setdefault(task_id, []).append(reading)
+        tail = "/tenure.v1.LogService/TailLogs"
+        while reading.ended is None:
+            request = logs_pb.TailLogsRequest(task_id=task_id, follow=True, format=logs_pb.LOG_FORMAT_LINES)
+            if reading.cursor:
+                request.cursor = reading.cursor
+            channel = Channel(self.network, self.process, RELAY)
+            call = channel.unary_stream(tail, response_deserializer=logs_pb.TailLogsResponse.FromString)(
+                request.SerializeToString()
+            )
+            try:
+                async for message in call:
+                    reading.take(message)
+            except grpc.aio.AioRpcError as error:
+                if error.code() in GIVE_UP:
+                    self.violations.append(f"TailLogs {task_id}: {error.code().name} {error.details()}")
+                    return
+            await asyncio.sleep(self._random.uniform(0.1, 1.0))
 
     def _is_held(self, task_id: str) -> bool:
         record = self._record.task(task_id)

@@ -67,6 +67,8 @@ class Host:
         self.boot_id = f"boot-{name}-1"
         self.boots = 1
         self.disk: dict[str, Any] = {}
+        self.disk_delay = (0.0002, 0.004)
+        """Seconds that blocking work takes."""
 
     def boottime(self) -> float:
         return self.world.now + self.boot_offset
@@ -368,23 +370,20 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
         return None
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
-        """Blocking work: done at once, answered after the time that a disk takes."""
+        """Blocking work: done and answered after the time that a disk takes; not if it is killed before."""
         future = self.create_future()
-        try:
-            result, error = func(*args), None
-        except Exception as raised:  # noqa: BLE001  (handed on to whoever waits)
-            result, error = None, raised
-        world = self.process.world
 
-        def answer() -> None:
-            if future.done():
-                return
-            if error is not None:
-                future.set_exception(error)
+        def work() -> None:
+            try:
+                result = func(*args)
+            except Exception as raised:  # noqa: BLE001  (handed on to whoever waits)
+                if not future.done():
+                    future.set_exception(raised)
             else:
-                future.set_result(result)
+                if not future.done():
+                    future.set_result(result)
 
-        self.call_later(world.random.uniform(0.0002, 0.004), answer)
+        self.call_later(self.process.world.random.uniform(*self.process.host.disk_delay), work)
         return future
 
     async def create_connection(
