@@ -6,6 +6,8 @@ with the boot id of every node, and small disks below some of them where this us
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import os
 import signal
 import uuid
@@ -22,6 +24,7 @@ from tenure.local.plan import AGENT, ETCD, RELAY, SCHEDULER, Part, Plan
 from tenure.local.process_tree import is_alive, send
 from tests.faults.gates import Callers, Gate, Links
 from tests.support.disks import small_disk
+from tests.support.faketime import environment, libfaketime
 from tests.support.ports import Ports
 from tests.support.waiting import eventually
 
@@ -32,6 +35,8 @@ TTL: Final = 3.0
 LEADER_TTL: Final = 3.0
 CAPACITY_MILLI: Final = 8000
 DISK_MEGABYTES: Final = 64
+JUMPING: Final = ("worker-3", "scheduler-1")
+"""Parts whose wall clock can jump."""
 ME: Final = "user"
 """Name of the program that submits and reads, as the gates know it."""
 
@@ -56,6 +61,9 @@ class FaultFleet(Fleet):
         self.links = Links()
         self.disks: list[str] = []
         """Names of the parts whose data lies on a small disk of its own."""
+        self.clocks: dict[str, Path] = {}
+        """Parts whose wall clock can jump, and the files that say by how much."""
+        self._faketime: Path | None = None
         self._ports = Ports()
         self._gates: dict[str, Gate] = {}
         self._listening: dict[str, int] = {}
@@ -74,6 +82,7 @@ class FaultFleet(Fleet):
             for name in ("worker-1", "worker-2", "relay-1"):
                 self._mounted.enter_context(small_disk(self._folder / name, megabytes=DISK_MEGABYTES))
                 self.disks.append(name)
+        self._faketime = await asyncio.to_thread(libfaketime)
         await super().start(detach=detach)
 
     async def stop(self) -> None:
@@ -145,6 +154,10 @@ class FaultFleet(Fleet):
         """Give a node that is down the boot id of its next boot."""
         self.boot_id_file(name).write_text(f"{uuid.uuid4()}\n")
 
+    def set_clock(self, name: str, seconds: int) -> None:
+        """Let the wall clock of a part be off by so much."""
+        self.clocks[name].write_text(f"{seconds:+d}\n")
+
     # How it is laid out
 
     def _servers(self) -> list[str]:
@@ -175,7 +188,15 @@ class FaultFleet(Fleet):
             parts.append(self._served(data_dir, RELAY, n, options))
         for n in range(1, self.shape.agents + 1):
             parts.append(self._agent(data_dir, n, schedulers))
-        return Plan(str(data_dir), tuple(parts))
+        return Plan(str(data_dir), tuple(map(self._with_a_clock, parts)))
+
+    def _with_a_clock(self, part: Part) -> Part:
+        """The part, with a wall clock of its own if it is one of those whose clock can jump."""
+        if part.name not in JUMPING or self._faketime is None:
+            return part
+        self.clocks[part.name] = self._folder / f"{part.name}.clock"
+        self.set_clock(part.name, 0)
+        return dataclasses.replace(part, env=environment(self._faketime, self.clocks[part.name]))
 
     def _served(self, data_dir: Path, kind: str, number: int, options: dict[str, Any]) -> Part:
         name = f"{kind}-{number}"

@@ -50,8 +50,6 @@ class Cancelled:
     at: float
     task: str
     state: int
-    wall_ns: int
-    """The same instant as UTC nanoseconds, as the records of attempts have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +72,6 @@ class Attempt:
     worker: str
     outcome: int
     exit_code: int | None = None
-    assigned_ns: int = 0
     relay: str = ""
 
 

@@ -108,6 +108,8 @@ async def _play(plan: Plan, scene: Scene, recorder: Recorder, ledger: Ledger) ->
         await traffic.settle(SETTLE_SECONDS)
         print("reading every log again", flush=True)
         await traffic.look_again()
+        if traffic.failures:
+            raise RuntimeError(f"users were left without an answer: {traffic.failures[:3]}")
     finally:
         await traffic.close()
 

@@ -66,7 +66,6 @@ def decoded(task: str, revision: int, value: bytes) -> Committed:
                 worker=each.worker,
                 outcome=each.outcome,
                 exit_code=each.exit_code if each.HasField("exit_code") else None,
-                assigned_ns=each.assigned_at_ns,
                 relay=each.relay,
             )
             for each in record.attempts

@@ -37,7 +37,7 @@ OK, LOST = AttemptOutcome.ATTEMPT_OUTCOME_SUCCEEDED, AttemptOutcome.ATTEMPT_OUTC
 
 def attempts(*outcomes: int, worker: str = "w") -> tuple[Attempt, ...]:
     numbered = enumerate(outcomes, 1)
-    return tuple(Attempt(number=n, worker=worker, outcome=o, assigned_ns=n) for n, o in numbered)
+    return tuple(Attempt(number=n, worker=worker, outcome=o) for n, o in numbered)
 
 
 def committed(revision: int, state: int, *outcomes: int, task: str = "t", **more: Any) -> Committed:
@@ -150,7 +150,7 @@ VIOLATIONS: list[tuple[checker.Check, list[Any]]] = [
     ),
     (
         checker.started_after_cancel,
-        [Cancelled(at=1, task="t", state=CANCELLED, wall_ns=1), committed(1, RUNNING, LOST, 0)],
+        [Cancelled(at=1, task="t", state=CANCELLED), committed(1, RUNNING, LOST, 0)],
     ),
     (
         checker.over_capacity,

@@ -13,21 +13,22 @@ import time
 import uuid
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import tenure
-from tenure.errors import TenureError
+from tenure.errors import TenureError, Unavailable
 from tenure.v1.task_pb2 import TaskFilter, TaskState
 from tenure.v1.task_spec_pb2 import OnDisconnect, TaskSpec
 from tests.faults.checker import TERMINAL
 from tests.faults.history import GAP, TORN, Cancelled, Piece, Read, Recorder, Submitted, Told, now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
     from tenure.v1.log_service_pb2 import LogGap, TailLogsResponse
     from tenure.v1.task_pb2 import Task
 
+T = TypeVar("T")
 PROGRAM: Final = Path(__file__).with_name("program.py")
 CPU_MILLI: Final = 500
 LONG_SHARE: Final = 0.25
@@ -52,6 +53,8 @@ class Traffic:
         self._recorder = recorder
         self._rng = rng
         self._busy: set[asyncio.Task[None]] = set()
+        self.failures: list[str] = []
+        """What users were told that is no answer, however long they tried."""
         self._followers = asyncio.Semaphore(MOST_FOLLOWERS)
         self.submitted: list[str] = []
         self.retries = 0
@@ -76,26 +79,36 @@ class Traffic:
                 asked = due
             await asyncio.sleep(BATCH_SECONDS)
 
-    def _start(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._busy.add(task)
-        task.add_done_callback(self._busy.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._busy.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failures.append(f"{task.get_coro().__qualname__}: {error!r}")  # type: ignore[union-attr]
 
     async def _submit(self, count: int) -> None:
         specs = [self._spec() for _ in range(count)]
         ids = [str(uuid.UUID(int=self._rng.getrandbits(128))) for _ in specs]
-        while True:
-            try:
-                answers = await self._rng.choice(self._replicas).submit_many(specs, request_ids=ids)
-                break
-            except TenureError as error:
-                if not error.retryable:
-                    raise
-                self.retries += 1
+        answers = await self._insist(
+            lambda: self._rng.choice(self._replicas).submit_many(specs, request_ids=ids)
+        )
         for spec, answer in zip(specs, answers, strict=True):
             if answer.error is not None:
                 raise answer.error
             self._acknowledged(answer.task_id, spec)
+
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The answer to a call that is made again for as long as nobody can help."""
+        while True:
+            try:
+                return await call()
+            except TenureError as error:
+                if not error.retryable:
+                    raise
+                self.retries += 1
 
     def _acknowledged(self, task: str, spec: TaskSpec) -> None:
         exclusive = spec.on_disconnect == OnDisconnect.ON_DISCONNECT_STOP
@@ -118,24 +131,22 @@ class Traffic:
         return spec
 
     async def _wait(self, task: str) -> None:
-        found = await self._patient.wait(task)
+        found = await self._insist(lambda: self._patient.wait(task))
         self._recorder.add(Told(at=now(), task=task, state=found.state, attempt=found.attempt.number))
 
     async def _cancel(self, task: str, after: float) -> None:
         await asyncio.sleep(after)
-        while True:
-            try:
-                (result,) = await self._rng.choice(self._replicas).cancel(task, reason="fault run")
-                break
-            except TenureError as error:
-                if not error.retryable:
-                    raise
-                self.retries += 1
-        self._recorder.add(Cancelled(at=now(), task=task, state=result.state, wall_ns=time.time_ns()))
+        (result,) = await self._insist(
+            lambda: self._rng.choice(self._replicas).cancel(task, reason="fault run")
+        )
+        self._recorder.add(Cancelled(at=now(), task=task, state=result.state))
 
     async def _follow(self, task: str) -> None:
         async with self._followers:
-            await self._read(self._patient.follow_logs(task), task, "follower")
+            try:
+                await self._read(self._patient.follow_logs(task), task, "follower")
+            except Unavailable:
+                self.retries += 1  # what it saw until then is recorded all the same
 
     async def _read(self, messages: AsyncIterator[TailLogsResponse], task: str, reader: str) -> None:
         outputs = Outputs(task)

@@ -1,4 +1,4 @@
-"""Faults of who and when: duplicates, revoked leases, reboots."""
+"""Faults of who and when: duplicates, revoked leases, reboots, clocks that jump."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from tenure.local.process_tree import connected_with, descendants, is_alive, send
 from tenure_runtime.etcd.errors import EtcdError
 from tenure_state.v1.worker_pb2 import WorkerRegistration
-from tests.faults.kinds.base import ANY, kind
+from tests.faults.kinds.base import ANY, Fault, kind
 from tests.faults.kinds.processes import Killed, OnWorker
 from tests.faults.kinds.storage import copy_state
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
 
@@ -43,6 +44,26 @@ class Rebooted(Killed, OnWorker):
     async def heal(self) -> None:
         self.fleet.reboot(self.targets[0])
         await super().heal()
+
+
+@kind("clock-jumped")
+class ClockJumped(Fault):
+    """The wall clock of an agent with its warden, or of a scheduler, is up to an hour off for a while."""
+
+    hold = ANY
+
+    def missing(self) -> str:
+        return "" if self.fleet.clocks else "libfaketime is not installed and cannot be downloaded"
+
+    async def choose(self, free: Collection[str]) -> Sequence[str]:
+        return self.one_of(list(self.fleet.clocks), free)
+
+    async def inject(self) -> None:
+        sign = self.scene.rng.choice((-1, 1))
+        self.fleet.set_clock(self.targets[0], sign * self.scene.rng.randint(30, 3600))
+
+    async def heal(self) -> None:
+        self.fleet.set_clock(self.targets[0], 0)
 
 
 @kind("duplicate-agent")
