@@ -141,6 +141,7 @@ def drain_worker(fleet: Fleet) -> None:
     """An operator empties a worker, and thinks better of it later."""
     node = _node(fleet)
     seconds = fleet.world.random.choice((0.5, 2.0, 6.0))
+    fleet.record.drained.add(node.name)
     fleet.operate(lambda ticket: e.DrainRequested(ticket, [node.name], seconds, "maintenance"))
     _after(fleet, 0.3, 10.0, lambda: fleet.operate(lambda ticket: e.DrainCancelled(ticket, [node.name])))
 

@@ -12,12 +12,12 @@ from typing import Any, Final
 from zlib import crc32
 
 from tenure_core.fence import Fence
-from tenure_core.states import TASK_TRANSITIONS, TERMINAL, AttemptOutcome, TaskState, WorkerVerdict
+from tenure_core.states import TASK_TRANSITIONS, TERMINAL, AttemptOutcome, TaskState
 from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.etcd.position import Position
 from tenure_state.v1.cluster_pb2 import Leader
 from tenure_state.v1.task_pb2 import TaskRecord
-from tenure_state.v1.worker_pb2 import Ownership, WorkerLive, WorkerRegistration
+from tenure_state.v1.worker_pb2 import Ownership, WorkerLive
 from tests.simulation.etcd_model import Store
 from tests.simulation.world import World
 
@@ -53,8 +53,9 @@ class Record:
     committed_at: dict[int, float] = field(default_factory=dict)
     """When each leadership last committed a batch."""
     _lives: dict[bytes, int] = field(default_factory=dict)
-    _drained: set[str] = field(default_factory=set)
-    """Workers that were ever drained: what was told to stop then still does after the drain is cancelled."""
+    drained: set[str] = field(default_factory=set)
+    """Workers that an operator ever drained: what was told to stop still does when the drain is cancelled, be
+    it in the same commit."""
     _leader: str = ""
     _epoch: int = 0
     _elected: bool = False
@@ -88,11 +89,6 @@ class Record:
                 self._owned(Ownership.FromString(value), key)
             elif key.startswith(keys.workers) and key.endswith(b"/live"):
                 self._lives[key] = WorkerLive.FromString(value).session if value else 0
-            elif key.startswith(keys.workers) and key.endswith(b"/reg") and value:
-                registration = WorkerRegistration.FromString(value)
-                worker = key[len(keys.workers) : -len(b"/reg")].decode()
-                if registration.verdict == WorkerVerdict.DRAINING:
-                    self._drained.add(worker)
             elif key == keys.leader:
                 self._leader = Leader.FromString(value).replica if value else ""
                 self._elected = bool(value)
@@ -177,7 +173,7 @@ class Record:
         """Whether somebody wants this attempt to end, as committed now."""
         record = self.task(fence.task)
         cancelled = record is not None and record.cancelling
-        return bool(cancelled or worker in self._drained or self.superseded(fence))
+        return bool(cancelled or worker in self.drained or self.superseded(fence))
 
     def accepted(self, fence: Fence) -> bool:
         """Whether an attempt has an outcome, as committed now."""

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tenure.v1 import task_pb2 as pb
 from tenure.v1 import worker_admin_service_pb2 as workers_pb
 from tenure.v1.task_spec_pb2 import TaskSpec
-from tenure_core.states import TERMINAL, AttemptStage, WorkerVerdict
+from tenure_core.states import TERMINAL, AttemptStage
 from tenure_core.timing import SECOND_NS, UtcNs
 from tenure_scheduler.domain.model import NO_STREAM, Attempt, Task, Worker
 
@@ -131,7 +131,6 @@ def worker_message(worker: Worker) -> workers_pb.Worker:
     """One worker as operators see it."""
     capacity, pool = worker.capacity, worker.pool
     connected = worker.stream != NO_STREAM
-    drained = worker.verdict is WorkerVerdict.DRAINING and worker.drain_deadline_ns
     return workers_pb.Worker(
         name=worker.name,
         verdict=worker.verdict,  # type: ignore[arg-type]
@@ -162,6 +161,6 @@ def worker_message(worker: Worker) -> workers_pb.Worker:
         updated_at=timestamp(worker.updated_ns),
         task_types=sorted(worker.task_types),
         reduced_guarantees=worker.reduced_guarantees,
-        drain_deadline=timestamp(worker.drain_deadline_ns) if drained else None,
+        drain_deadline=timestamp(worker.drain_deadline_ns) if worker.drain_deadline_ns else None,
         reason=worker.reason,
     )

@@ -12,7 +12,7 @@ from typing import Final
 
 from tenure.v1 import worker_admin_service_pb2 as pb
 from tenure_core.errors import FailedPrecondition, NotFound
-from tenure_core.states import WorkerVerdict
+from tenure_core.states import LossEvidence, WorkerVerdict
 from tenure_runtime.rpc.call import Call
 from tenure_scheduler.adapters.filters import worker_test
 from tenure_scheduler.adapters.ports import Lead, Leader
@@ -83,13 +83,14 @@ class WorkerAdminService:
         reign = self._leading()
         names = sorted(request.names)
         workers = _known(reign, names)
-        _refuse(workers, _GONE, "is {verdict}: cordon it, so that it takes nothing when it returns")
         if request.HasField("deadline"):
+            gone = [worker for worker in workers if worker.verdict in _GONE]
+            _refuse(gone, "is {verdict}: cordon it, so that it takes nothing when it returns")
             within, reason = seconds(request.deadline), request.reason
             await self._steer(names, lambda ticket: e.DrainRequested(ticket, names, within, reason), call)
         else:
-            serving = frozenset(WorkerVerdict) - {WorkerVerdict.DRAINING}
-            _refuse(workers, serving, "is not drained: give a deadline to begin a drain")
+            serving = [worker for worker in workers if not worker.drain_deadline_ns]
+            _refuse(serving, "is not drained: give a deadline to begin a drain")
         async for view in _views(reign, names):
             yield view
 
@@ -109,7 +110,12 @@ class WorkerAdminService:
         names = list(request.names)
         held = [(task, task.attempt) for worker in _known(reign, names) for task in worker.attempts.values()]
         await self._steer(names, lambda ticket: e.DeadDeclared(ticket, names, request.reason), call)
-        lost = sorted(reign.writer.fence(task, attempt) for task, attempt in held)
+        lost = sorted(
+            reign.writer.fence(task, number)
+            for task, number in held
+            for attempt in task.attempts
+            if attempt.number == number and attempt.evidence is LossEvidence.DECLARED_DEAD
+        )
         return pb.DeclareWorkersDeadResponse(lost=lost)
 
     async def _steer(
@@ -131,13 +137,9 @@ def _known(reign: Lead, names: Sequence[str]) -> list[Worker]:
     return [workers[name] for name in names]
 
 
-def _refuse(workers: Sequence[Worker], verdicts: frozenset[WorkerVerdict], why: str) -> None:
-    """Refuse all if any worker has one of these verdicts, naming each."""
-    found = [
-        f"worker {worker.name} {why.format(verdict=worker.verdict.name.lower())}"
-        for worker in workers
-        if worker.verdict in verdicts
-    ]
+def _refuse(workers: Sequence[Worker], why: str) -> None:
+    """Refuse the whole request because of these workers, if there are any, naming each."""
+    found = [f"worker {each.name} {why.format(verdict=each.verdict.name.lower())}" for each in workers]
     if found:
         raise FailedPrecondition("; ".join(found))
 
@@ -154,7 +156,7 @@ async def _views(reign: Lead, names: list[str]) -> AsyncIterator[pb.DrainWorkers
             yield view
         if view.done:
             return
-        cancelled = [each.name for each in view.workers if each.verdict == pb.WORKER_VERDICT_ACTIVE]
+        cancelled = [each.name for each in view.workers if not each.HasField("drain_deadline")]
         if cancelled:
             raise FailedPrecondition(f"the drain of {', '.join(cancelled)} was cancelled")
         await asyncio.sleep(_LOOK_SECONDS)
@@ -164,7 +166,7 @@ def _view(reign: Lead, names: list[str]) -> pb.DrainWorkersResponse:
     workers = [worker for name in names if (worker := reign.core.workers().get(name)) is not None]
     view = pb.DrainWorkersResponse(workers=[worker_message(worker) for worker in workers])
     view.remaining = sum(len(worker.attempts) for worker in workers)
-    view.done = not view.remaining and all(each.verdict is not WorkerVerdict.ACTIVE for each in workers)
+    view.done = not view.remaining and all(worker.drain_deadline_ns for worker in workers)
     held = ((worker, task) for worker in workers for _, task in sorted(worker.attempts.items()))
     for (worker, task), _ in zip(held, range(SHOWN_ATTEMPTS), strict=False):
         attempt = task.attempts[-1]

@@ -239,7 +239,9 @@ def _drain_due(world: World, worker: Worker, deadline_ns: UtcNs) -> None:
 def on_drain_cancelled(world: World, event: DrainCancelled) -> None:
     """The drain ends; attempts that were told to stop still do."""
     for worker in _named(world, event.ticket, event.workers):
-        if worker.verdict is WorkerVerdict.DRAINING:
-            worker.verdict = WorkerVerdict.ACTIVE
+        if worker.drain_deadline_ns:
             worker.drain_deadline_ns = 0
-            _changed(world, worker, "")
+            draining = worker.verdict is WorkerVerdict.DRAINING
+            if draining:
+                worker.verdict = WorkerVerdict.ACTIVE
+            _changed(world, worker, "" if draining else worker.reason)

@@ -17,7 +17,6 @@ from tenure_core.states import (
     LogState,
     LossEvidence,
     TaskState,
-    WorkerVerdict,
 )
 from tenure_scheduler.domain.assign import finish, free, wait
 from tenure_scheduler.domain.events import AttemptReport
@@ -147,7 +146,7 @@ def _roll(task: Task, attempt: Attempt) -> float:
 def _excuse(world: World, task: Task, attempt: Attempt) -> str:
     """Why a loss now does not count against the task; empty: it does."""
     worker = world.workers.get(attempt.worker)
-    draining = worker is not None and worker.verdict is WorkerVerdict.DRAINING
+    draining = worker is not None and bool(worker.drain_deadline_ns)
     if task.state is S.CANCELLING:
         return "the task was being cancelled"
     if not attempt.started_ns:

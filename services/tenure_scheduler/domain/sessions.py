@@ -43,6 +43,7 @@ from tenure_scheduler.domain.losses import (
 )
 from tenure_scheduler.domain.model import NO_STREAM, JoinStep, Worker
 from tenure_scheduler.domain.reports import miss, rolled_back, settle_held
+from tenure_scheduler.domain.requests import arm_drain
 from tenure_scheduler.domain.results import not_started
 from tenure_scheduler.domain.world import World
 
@@ -247,8 +248,11 @@ def on_lease_granted(world: World, event: LeaseGranted) -> None:
 def serve_again(world: World, worker: Worker) -> None:
     """Whoever says Hello is neither lost nor retired; a drain goes on."""
     if worker.verdict in (WorkerVerdict.LOST, WorkerVerdict.RETIRED):
-        worker.verdict = WorkerVerdict.ACTIVE
         worker.reason = ""
+        worker.verdict = WorkerVerdict.ACTIVE
+        if worker.drain_deadline_ns:
+            worker.verdict = WorkerVerdict.DRAINING
+            arm_drain(world, worker)
     worker.updated_ns = world.now.utc_ns
 
 

@@ -6,7 +6,14 @@ import pytest
 
 from tenure_core.resources import Demand
 from tenure_core.retry import RetryPolicy
-from tenure_core.states import AttemptOutcome, LossEvidence, OnDisconnect, TaskState, WorkerVerdict
+from tenure_core.states import (
+    AttemptOutcome,
+    LossEvidence,
+    OnDisconnect,
+    TaskState,
+    WorkerPhase,
+    WorkerVerdict,
+)
 from tenure_scheduler.domain import commands as c
 from tenure_scheduler.domain import events as e
 from tests.domain.scheduler.rig import Agent, Rig, Spec, newest, stands
@@ -357,3 +364,44 @@ def test_what_an_ended_session_held_is_not_owned_by_the_next() -> None:
     rig.do(e.CancelRequested(1, [task.id]))
     assert stands(task) is TaskState.CANCELLING
     assert task.id not in rig.store.owns
+
+
+def test_a_loss_while_its_worker_is_drained_does_not_count() -> None:
+    rig = Rig()
+    agent = rig.worker("w1")
+    task = rig.a_task().running_on(agent)
+    rig.worker("w2")
+    rig.do(e.DrainRequested(1, ["w1"], 500.0, "new kernel"))
+    rig.expire(agent)
+    assert agent.verdict() is WorkerVerdict.LOST
+    assert (task.losses, task.attempts[0].counted) == (0, False)
+    assert task.worker is rig.core.world.workers["w2"]
+
+
+@pytest.mark.parametrize("how", ["lost", "shut down"])
+def test_a_drain_outlives_the_session(how: str) -> None:
+    rig = Rig()
+    agent = rig.worker("w1")
+    rig.do(e.DrainRequested(1, ["w1"], 500.0, "new kernel"))
+    if how == "lost":
+        rig.expire(agent)
+    else:
+        rig.do(e.ReportsReceived("w1", agent.stream, 0, [], WorkerPhase.STOPPING))
+        agent.end()
+    rig.depose()
+    agent.boot = "b2"
+    agent.hello()
+    assert agent.verdict() is WorkerVerdict.DRAINING
+    assert not agent.schedulable()
+    rig.do(e.DrainCancelled(1, ["w1"]))
+    assert agent.schedulable()
+
+
+def test_a_drain_of_a_lost_worker_can_be_cancelled() -> None:
+    rig = Rig()
+    agent = rig.worker("w1")
+    rig.do(e.DrainRequested(1, ["w1"], 500.0, "new kernel"))
+    rig.expire(agent)
+    rig.do(e.DrainCancelled(1, ["w1"]))
+    agent.hello()
+    assert agent.schedulable()
