@@ -65,6 +65,8 @@ class LossEvidence(IntEnum):
     WORKER_REPLACED = 6
     DECLARED_DEAD = 7
     OOM_KILLED = 8
+    STORE_RESTORED = 9
+    """It belongs to an earlier incarnation of the cluster: nobody waits for it."""
 
 
 class LogState(IntEnum):

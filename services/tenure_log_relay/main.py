@@ -16,6 +16,7 @@ from tenure_runtime.allocator import keep_buffers
 from tenure_runtime.config import from_command_line
 from tenure_runtime.etcd.configured import open_client
 from tenure_runtime.etcd.fitness import check
+from tenure_runtime.etcd.high_water import guard
 from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.etcd.registration import Registration
 from tenure_runtime.logging_setup import get_logger
@@ -68,6 +69,7 @@ async def serve(process: Process, config: LogRelayConfig) -> None:
     registration = Registration(etcd, key, value.SerializeToString(), ttl=config.ttl)
     process.at_shutdown("withdraw the registration", registration.close, timeout=0.5)
     registration.start()
+    process.spawn("high-water mark", guard(etcd, Keys(config.cluster), f"log relay {data.relay}"))
     process.spawn("watch the registration", _warned(registration), may_end=True)
     await server.set_serving(True)
     relay.on_takes_output = lambda takes: process.spawn(

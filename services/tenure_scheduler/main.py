@@ -21,6 +21,8 @@ from tenure_runtime import telemetry
 from tenure_runtime.config import from_command_line
 from tenure_runtime.etcd.configured import open_client
 from tenure_runtime.etcd.fitness import check
+from tenure_runtime.etcd.high_water import guard
+from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.rpc.server import Server
 from tenure_runtime.rpc.transport import DISPATCH_MESSAGE_BYTES, split_address
 from tenure_runtime.startup import CannotStart
@@ -57,6 +59,7 @@ async def serve(process: Process, config: SchedulerConfig) -> None:
     (port,) = await server.start([config.listen])
     replica.settle(*_names(config, port))
     process.loop_watch.on_stall(replica.stalled)
+    process.spawn("high-water mark", guard(client, Keys(config.cluster), f"scheduler {replica.name}"))
     life = process.spawn("replica", replica.run(), may_end=True)
     process.at_shutdown("replica", replica.close)
     process.at_shutdown("server", lambda: server.stop(config.shutdown_grace))

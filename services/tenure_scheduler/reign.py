@@ -85,6 +85,7 @@ class Reign:
         self.shell.start()
         self._tasks = [
             asyncio.create_task(self._watch_lives(client, keys), name="watch of live keys"),
+            asyncio.create_task(self._watch_meta(client, keys), name="watch of meta keys"),
             asyncio.create_task(self.housekeeping.run(), name="housekeeping"),
         ]
 
@@ -133,6 +134,18 @@ class Reign:
                     deleted = (keys.parse(event.key) for event in change.events if event.value is None)
                     gone = [key.name for key in deleted if key is not None and key.kind is Kind.WORKER_LIVE]
                 self._prove(gone)
+
+    async def _watch_meta(self, client: EtcdClient, keys: Keys) -> None:
+        """Another process may prove that the store went back; an operator may begin another incarnation."""
+        watch = PrefixWatch(client, keys.prefix + b"meta/")
+        async with contextlib.aclosing(watch.changes()) as changes:
+            async for change in changes:
+                entries = change.kvs if isinstance(change, Snapshot) else change.events
+                for entry in entries:
+                    if entry.key == keys.rolled_back and entry.value:
+                        self.shell.post(e.RollbackSeen(entry.value.decode(errors="replace")))
+                    elif entry.key == keys.incarnation and entry.value != self.leadership.term.incarnation:
+                        self.leadership.lose("the cluster has another incarnation")
 
     def _prove(self, names: Iterable[str]) -> None:
         workers = self.core.workers()

@@ -63,6 +63,9 @@ class Outlets(Protocol):
     def prove_live(self, command: c.ProveLive) -> None:
         """Begin to read `live` keys; the answers are events."""
 
+    def orphans(self, command: c.TellOrphans) -> None:
+        """Tell people of attempts that a restore has left without a record."""
+
     def sealed(self, index: int, tasks: list[Task]) -> None:
         """These records go into commit number `index`: look at them now, they change."""
 
@@ -240,6 +243,8 @@ class Shell:
                 self._outlets.grant_lease(command)
             case c.ProveLive():
                 self._outlets.prove_live(command)
+            case c.TellOrphans():
+                self._outlets.orphans(command)
             case c.RaiseAlarm():
                 _log.error("alarm", alarm=command.name, reason=command.message)
             case c.SendCommands():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from tenure_runtime.etcd import values
 from tenure_runtime.etcd.endpoints import Endpoints, Link
 from tenure_runtime.etcd.errors import EtcdLeaseNotFound, EtcdUnavailable
+from tenure_runtime.etcd.high_water import HighWater
 from tenure_runtime.etcd.keepalive import KeepAlives
 from tenure_runtime.etcd.ops import Compare, Op, prefix_end, txn_request
 from tenure_runtime.etcd.ops import put as put_op
@@ -50,6 +51,7 @@ class EtcdClient:
         self.endpoints = Endpoints(endpoints, tls, user, password)
         self._keepalives = KeepAlives(self.endpoints)
         self._timeout = timeout
+        self.high_water = HighWater()
 
     async def __aenter__(self) -> Self:
         return self
@@ -156,9 +158,13 @@ class EtcdClient:
         return RangeResult(kvs, revision, len(kvs), False)
 
     async def _read(self, request: Any, timeout: float | None) -> Any:
-        return await self.endpoints.call(
+        mark = self.high_water.mark
+        response = await self.endpoints.call(
             lambda stubs: stubs.kv.Range, request, timeout=timeout or self._timeout, write=False
         )
+        if not request.serializable:
+            self.high_water.answered(mark, response.header.revision)
+        return response
 
     # Writing
 
@@ -175,17 +181,24 @@ class EtcdClient:
 
         Raises EtcdUnknownOutcome when it may have been applied. `write=False` promises that it only reads.
         """
+        mark = self.high_water.mark
         response = await self.endpoints.call(
             lambda stubs: stubs.kv.Txn,
             txn_request(compares, then, otherwise),
             timeout=timeout or self._timeout,
             write=write,
         )
+        self.high_water.answered(mark, response.header.revision)
         return values.txn_result(response)
 
     async def txn_bytes(self, request: bytes, *, timeout: float) -> Any:
         """Send a serialized transaction and return etcd's own response message; errors as of `txn`."""
-        return await self.endpoints.call(lambda stubs: stubs.txn_bytes, request, timeout=timeout, write=True)
+        mark = self.high_water.mark
+        response = await self.endpoints.call(
+            lambda stubs: stubs.txn_bytes, request, timeout=timeout, write=True
+        )
+        self.high_water.answered(mark, response.header.revision)
+        return response
 
     async def put(self, key: bytes, value: bytes, *, lease: int = 0, timeout: float | None = None) -> int:
         """Write one key without any guard; returns the revision."""

@@ -64,6 +64,11 @@ class History(NamedTuple):
         except ValueError:
             raise ValueError(f"not a history of incarnations: {value!r}") from None
 
+    def at(self, revision: int) -> int:
+        """The n of the earlier incarnation that a revision belongs to."""
+        lived = [n for n, began in self.earlier if began <= revision]
+        return lived[-1] if lived else self.earlier[0][0]
+
     def followed_by(self, n: int, began: int) -> History:
         """With the incarnation that has just ended."""
         return History((*self.earlier, (n, began)))

@@ -44,6 +44,7 @@ def hello_of(message: pb.Hello) -> e.Hello:
         labels=dict(message.labels),
         incarnation=message.incarnation,
         epoch=message.epoch,
+        welcomed=message.welcomed,
         version=message.version,
         reduced_guarantees=tuple(message.reduced_guarantees),
         held=[_held(attempt) for attempt in message.held],

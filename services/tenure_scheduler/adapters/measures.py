@@ -92,6 +92,10 @@ class Measures:
         if count:
             self._telemetry.add(metrics.STALE_REFUSED, count, what="report")
 
+    def orphaned(self, count: int) -> None:
+        """So many attempts of an earlier incarnation were held by a worker that came."""
+        self._telemetry.add(metrics.STALE_REFUSED, count, what="orphan")
+
     def _tasks(self) -> Iterator[tuple[float, Mapping[str, Value]]]:
         if (core := self._core) is not None:
             for state, count in core.counts().items():

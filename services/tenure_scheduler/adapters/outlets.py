@@ -16,6 +16,7 @@ from tenure_runtime.etcd.errors import EtcdError
 from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.etcd.leadership import boottime
 from tenure_runtime.etcd.leases import WorkerLeases
+from tenure_runtime.logging_setup import get_logger
 from tenure_scheduler.adapters.dispatch_codec import commands_bytes
 from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.streams import Streams
@@ -26,8 +27,12 @@ from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.model import Task
 
 _READ_PAUSE: Final = 0.2
+_ORPHANS_TOLD: Final = 100
 _LEISURE_SECONDS: Final = 0.01
 """How long the news that results are committed may wait for other commands to the same worker."""
+
+
+_log = get_logger("outlets")
 
 
 class LeaderOutlets:
@@ -161,6 +166,17 @@ class LeaderOutlets:
                 self.post(e.LiveSeen(worker, look.created))
             else:
                 self.post(e.LiveGone(worker, believed, proved_at, look.revision))
+
+    def orphans(self, command: c.TellOrphans) -> None:
+        """Log which attempts a restore has left without a record, and count them."""
+        self._measures.orphaned(len(command.fences))
+        _log.warning(
+            "orphans: a worker holds attempts of an earlier incarnation, they are fenced and stopped",
+            worker=command.worker,
+            attempts=len(command.fences),
+            of_unknown_tasks=command.unknown,
+            fences=[str(fence) for fence in command.fences[:_ORPHANS_TOLD]],
+        )
 
     def sealed(self, index: int, tasks: list[Task]) -> None:
         """These records go into commit number `index`: watchers' views of them are made now."""

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from tenure_core.errors import DataLoss
 from tenure_core.states import OnDisconnect
 from tenure_runtime.etcd.client import EtcdClient
-from tenure_runtime.etcd.incarnation import Incarnation
+from tenure_runtime.etcd.incarnation import History, Incarnation
 from tenure_runtime.etcd.keys import Keys, Kind
 from tenure_runtime.etcd.position import Position
 from tenure_runtime.etcd.values import Event, KeyValue
@@ -203,6 +203,7 @@ async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: Spe
     owns: list[tuple[str, int, int]] = []
     floor = WatchFloor()
     task_prefix, apart = keys.tasks, _apart(raw, keys)
+    began, history = _lives_of_the_cluster(raw, keys)
     for index, (key, entry) in enumerate(raw.items()):
         if index % 2000 == 1999:
             await asyncio.sleep(0)
@@ -210,9 +211,13 @@ async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: Spe
         if key.startswith(task_prefix):
             task_id = key[len(task_prefix) :].decode(errors="replace")
             try:
-                tasks.append(decode_task(task_id, value, entry.mod_revision, specs, apart))
+                task = decode_task(task_id, value, entry.mod_revision, specs, apart)
             except DataLoss as error:
                 spoilt.append(damaged(task_id, value, error.message))
+            else:
+                tasks.append(task)
+                if entry.mod_revision < began:
+                    _name_incarnation(task, history.at(entry.mod_revision))
             continue
         parsed = keys.parse(key)
         if parsed is None:
@@ -232,9 +237,33 @@ async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: Spe
         for name, live in (await _live(client, keys)).items()
         if name in workers and workers[name].session == live.session
     }
+    alarm = raw.get(keys.rolled_back)
     return Records(
-        tasks, list(workers.values()), lives, owns, floor.revision, floor.next_sequence or 1, spoilt
+        tasks,
+        list(workers.values()),
+        lives,
+        owns,
+        floor=floor.revision,
+        began=began,
+        alarm=(alarm.value or b"").decode(errors="replace") if alarm is not None else "",
+        next_sequence=floor.next_sequence or 1,
+        damaged=spoilt,
     )
+
+
+def _lives_of_the_cluster(raw: dict[bytes, Raw], keys: Keys) -> tuple[int, History]:
+    """The revision at which the present incarnation began, and those before it."""
+    present, earlier = raw.get(keys.incarnation), raw.get(keys.incarnations)
+    if present is None or earlier is None or earlier.value is None:
+        return 0, History()
+    with _readable(keys.incarnations):
+        return present.mod_revision, History.decode(earlier.value)
+
+
+def _name_incarnation(task: Task, n: int) -> None:
+    """Attempts of an earlier incarnation keep its n in their fences: their logs lie under it."""
+    for attempt in task.attempts:
+        attempt.n = attempt.n or n
 
 
 def _owner(value: bytes) -> Ownership | None:

@@ -76,7 +76,7 @@ class TaskWriter:
         """One attempt of the task."""
         message = pb.Attempt(
             number=attempt.number,
-            fence=self.fence(task, attempt.number),
+            fence=self.fence(task, attempt),
             worker=attempt.worker,
             session=attempt.session,
             reason=attempt.reason,
@@ -96,9 +96,9 @@ class TaskWriter:
             _attempt_end(message, attempt)
         return message
 
-    def fence(self, task: Task, number: int) -> str:
-        """The text of a fence of this task."""
-        return f"{self._n}.{task.id}.{number}"
+    def fence(self, task: Task, attempt: Attempt) -> str:
+        """The text of the fence of one of the task's attempts."""
+        return f"{attempt.n or self._n}.{task.id}.{attempt.number}"
 
 
 def _attempt_end(message: pb.Attempt, attempt: Attempt) -> None:

@@ -108,6 +108,8 @@ def _encode_attempt(attempt: Attempt) -> AttemptRecord:
         record.pid = attempt.pid
         record.start_ticks = attempt.ticks
         record.boot_id = attempt.boot_id
+    if attempt.n:
+        record.incarnation = attempt.n
     if attempt.outcome is not None:
         _encode_end(record, attempt)
     return record
@@ -256,6 +258,7 @@ def _decode_attempt(record: AttemptRecord, demand: Demand) -> Attempt:
     attempt.relay = record.relay
     attempt.pid = record.pid
     attempt.ticks, attempt.boot_id = record.start_ticks, record.boot_id
+    attempt.n = record.incarnation
     if record.outcome:
         attempt.outcome = AttemptOutcome(record.outcome)
         attempt.ended_ns = record.ended_at_ns

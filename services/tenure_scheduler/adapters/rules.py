@@ -161,6 +161,7 @@ RULES: Final[Rules] = {
         "connect": number(required=True, min=1),
         "incarnation": anything(),
         "epoch": anything(),
+        "welcomed": anything(),
         "version": text(max=100),
         "capacity": message(required=True),
         "labels": mapping(label_key(), text(max=255), max=200),

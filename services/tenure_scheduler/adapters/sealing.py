@@ -85,6 +85,8 @@ class Sealer:
             batch.put(keys.worker_reg(entry.name), encode_worker(entry))
         for name in dirty.removed_workers:
             batch.delete(keys.worker_reg(name))
+        if dirty.alarm:
+            batch.put(keys.rolled_back, dirty.alarm.encode())
         self._remove(batch, dirty)
         return sealed
 

@@ -51,7 +51,7 @@ class WorkerAdminService:
             raise NotFound(kind="worker", name=request.name)
         response = pb.GetWorkerResponse(
             worker=worker_message(worker),
-            fences=[reign.writer.fence(task, task.attempt) for task in worker.attempts.values()],
+            fences=[reign.writer.fence(task, task.attempts[-1]) for task in worker.attempts.values()],
         )
         await reign.shell.settled(call.remaining())
         return response
@@ -108,7 +108,9 @@ class WorkerAdminService:
         """Take a person's word: give the tasks of these workers away at once."""
         reign = self._leading()
         names = list(request.names)
-        held = [(task, task.attempt) for worker in _known(reign, names) for task in worker.attempts.values()]
+        held = [
+            (task, task.attempts[-1]) for worker in _known(reign, names) for task in worker.attempts.values()
+        ]
         await self._steer(names, lambda ticket: e.DeadDeclared(ticket, names, request.reason), call)
         lost = sorted(
             reign.writer.fence(task, number)
@@ -171,7 +173,7 @@ def _view(reign: Lead, names: list[str]) -> pb.DrainWorkersResponse:
     for (worker, task), _ in zip(held, range(SHOWN_ATTEMPTS), strict=False):
         attempt = task.attempts[-1]
         entry = view.running.add(
-            fence=reign.writer.fence(task, task.attempt),
+            fence=reign.writer.fence(task, task.attempts[-1]),
             worker=worker.name,
             task_id=task.id,
             task_name=task.name,

@@ -233,6 +233,16 @@ class TellFinished:
 
 
 @dataclass(slots=True)
+class TellOrphans:
+    """A worker came with fenced attempts of an earlier incarnation. `unknown`: of no known task."""
+
+    release: ClassVar[Release] = Release.AT_ONCE
+    worker: str
+    fences: list[Fence]
+    unknown: int
+
+
+@dataclass(slots=True)
 class RaiseAlarm:
     """Something that an operator has to see; `since` orders repeated ones."""
 
@@ -257,5 +267,6 @@ Command: TypeAlias = (
     | AnswerWorkers
     | AnswerError
     | TellFinished
+    | TellOrphans
     | RaiseAlarm
 )

@@ -31,7 +31,7 @@ from tenure_scheduler.domain.model import Attempt, Task, Worker
 from tenure_scheduler.domain.placement import place
 from tenure_scheduler.domain.verify import FenceVerdict, verify
 from tenure_scheduler.domain.views import Page, TaskFilter, exclusive_fences, find, page, seen
-from tenure_scheduler.domain.world import RemovedTask, World
+from tenure_scheduler.domain.world import RaisedAlarm, RemovedTask, World
 
 
 def _on_time_passed(world: World, event: e.TimePassed) -> None:
@@ -66,6 +66,7 @@ HANDLERS: dict[type, Callable[[World, Any], None]] = {
     e.StallNoticed: storm.on_stall,
     e.RelaysChanged: logs.on_relays_changed,
     e.LogStateReported: logs.on_log_state,
+    e.RollbackSeen: reports.on_rollback_seen,
     e.TimePassed: _on_time_passed,
 }
 
@@ -90,6 +91,8 @@ class Dirty:
     removed: list[Task] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     removed_workers: list[str] = field(default_factory=list)
+    alarm: str = ""
+    """Why nothing is assigned any more; empty: it is written already, or all is well."""
     floor: tuple[int, int] | None = None
     """(watch floor, next sequence): to be written with the deletions, if there are any."""
     through: int = 0
@@ -202,8 +205,11 @@ class Core:
                 ops += 1
             elif type(item) is RemovedTask:
                 ops += self._take_removed(item.task, dirty)
+            elif type(item) is RaisedAlarm:
+                dirty.alarm = item.sentence
+                ops += 1
             else:
-                assert not isinstance(item, (Task, Worker, RemovedTask))
+                assert not isinstance(item, (Task, Worker, RemovedTask, RaisedAlarm))
                 dirty.removed_workers.append(item.name)
                 ops += 1
             queue.popleft()

@@ -222,6 +222,8 @@ class Hello:
     """That the agent last saw; 0: none."""
     epoch: int = 0
     """Newest that the agent has seen."""
+    welcomed: int = 0
+    """Connect counter of its last Hello that was welcomed in that incarnation; 0: none was."""
     version: str = ""
     reduced_guarantees: tuple[str, ...] = ()
     held: list[AttemptReport] = field(default_factory=list)
@@ -379,6 +381,13 @@ class CommandsSent:
 
 
 @dataclass(slots=True)
+class RollbackSeen:
+    """A process saw that the store went back: one sentence that says which, and what to do."""
+
+    sentence: str
+
+
+@dataclass(slots=True)
 class TimePassed:
     """The time that `Core.next_wakeup` named has come. `apply([], now)` does the same."""
 
@@ -411,5 +420,6 @@ Event: TypeAlias = (
     | RelaysChanged
     | LogStateReported
     | CommandsSent
+    | RollbackSeen
     | TimePassed
 )

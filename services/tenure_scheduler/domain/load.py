@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tenure_core.resources import Pool
 from tenure_core.states import PLACED, AttemptOutcome, LogState, TaskState, WorkerVerdict
-from tenure_scheduler.domain import retention
+from tenure_scheduler.domain import restored, retention
 from tenure_scheduler.domain.assign import arm_backoff, arm_queue_timeout, enqueue
 from tenure_scheduler.domain.losses import arm_exclusive, declare_due, lose_attempts
 from tenure_scheduler.domain.model import Damaged, Task, Worker
@@ -37,6 +37,10 @@ class Records:
     """(task, attempt, session) of each key `own/<task>`."""
     floor: int = 0
     """The watch floor."""
+    began: int = 0
+    """The revision at which the present incarnation began: what is older is of an earlier one."""
+    alarm: str = ""
+    """Why nothing may be assigned; empty: all is well."""
     next_sequence: int = 1
     """At least one more than the highest sequence ever used, of removed tasks too."""
     damaged: Iterable[Damaged] = ()
@@ -51,7 +55,7 @@ COMMITTED_TASK = (
 COMMITTED_ATTEMPT = (
     *("number", "worker", "session", "grant", "assigned_ns", "outcome", "exit_code", "signal", "reason"),
     *("evidence", "counted", "started_ns", "ended_ns", "pid", "ticks", "boot_id", "relay", "log"),
-    *("ruling", "late"),
+    *("ruling", "late", "n"),
 )
 COMMITTED_WORKER = (
     *("name", "session", "connect", "verdict", "cordoned", "reason", "instance", "boot_id", "capacity"),
@@ -68,6 +72,7 @@ def own_token(attempt: int, session: int) -> int:
 def load(world: World, records: Records) -> None:
     """Fill an empty world."""
     world.floor = records.floor
+    world.alarm = records.alarm
     for worker in records.workers:
         _load_worker(world, worker, records.lives.get(worker.name, 0))
     for task in sorted(records.tasks, key=lambda task: task.sequence):
@@ -86,6 +91,7 @@ def load(world: World, records: Records) -> None:
         worker.pool = Pool(worker.capacity)
         for task in worker.attempts.values():
             worker.pool.take_back(task.attempts[-1].grant)
+    restored.give_up_earlier(world, records.began)
     _load_storm(world)
     _resume_losses(world)
     retention.arm(world)

@@ -17,7 +17,7 @@ def on_log_state(world: World, event: LogStateReported) -> None:
     """A relay has all output of an attempt, or knows what is missing."""
     fence = event.fence
     task = world.tasks.get(fence.task)
-    if task is None or fence.n != world.n or task.attempt != fence.attempt:
+    if task is None or not task.attempts or world.fence(task, task.attempts[-1]) != fence:
         return
     if task.log_state is LogState.OPEN and event.state is not LogState.OPEN:
         task.log_state = event.state
@@ -31,7 +31,8 @@ def on_log_state(world: World, event: LogStateReported) -> None:
 
 def knows(world: World, event: LogStateReported) -> bool:
     """Whether the report concerns a task that still exists; otherwise the relay may forget it."""
-    return event.fence.task in world.tasks and event.fence.n == world.n
+    task = world.tasks.get(event.fence.task)
+    return task is not None and any(world.fence(task, attempt) == event.fence for attempt in task.attempts)
 
 
 def on_relays_changed(world: World, event: RelaysChanged) -> None:

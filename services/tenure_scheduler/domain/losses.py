@@ -27,6 +27,7 @@ WORDS = {
     LossEvidence.HOST_REBOOTED: "its node has booted again",
     LossEvidence.WORKER_REPLACED: "another instance has taken its place",
     LossEvidence.PROCESS_VANISHED: "it came back without the attempt",
+    LossEvidence.STORE_RESTORED: "the store was restored from an older state",
 }
 
 

@@ -159,6 +159,7 @@ class Attempt:
         "grant",
         "late",
         "log",
+        "n",
         "number",
         "outcome",
         "pid",
@@ -201,6 +202,8 @@ class Attempt:
         """For a loss: who decided, and on what."""
         self.late: LateEnd | None = None
         """What its worker said of its end after it was given up."""
+        self.n = 0
+        """The earlier incarnation that it belongs to; 0: the present one."""
         # volatile
         self.start_number = 0
         """Number of the command that carried its Start; 0: it came with a Hello."""

@@ -20,6 +20,7 @@ from tenure_scheduler.domain.events import (
     LevelReported,
     ReportKind,
     ReportsReceived,
+    RollbackSeen,
 )
 from tenure_scheduler.domain.evidence import note_late_end
 from tenure_scheduler.domain.model import NO_STREAM, Attempt, Task, Worker
@@ -30,7 +31,10 @@ RESULT, STARTED, NOT_STARTED = ReportKind.RESULT, ReportKind.STARTED, ReportKind
 ASSIGNED, RUNNING = TaskState.ASSIGNED, TaskState.RUNNING
 EVERYTHING = 1 << 63
 """As the number of the last processed command: no command is still on its way."""
-ROLLBACK = "a worker knows of a newer attempt or epoch than the store: the store was rolled back"
+ROLLBACK = (
+    "worker {} knows of a newer {} than the store: the store was rolled back. Stop the schedulers and call"
+    " `tenure cluster new-incarnation`"
+)
 
 
 def on_reports(world: World, event: ReportsReceived) -> None:
@@ -159,7 +163,7 @@ def _refuse(world: World, worker: Worker, task: Task | None, report: AttemptRepo
     if report.kind is not STARTED:
         forget(world, worker, fence)
     if task is not None and fence.n == world.n and fence.attempt > task.attempt:
-        rolled_back(world)
+        rolled_back(world, worker.name, "attempt")
     if report.kind is RESULT or report.kind is STARTED:
         world.to_worker(worker).fenced.append(fenced(world, fence))
 
@@ -186,9 +190,14 @@ def forget(world: World, worker: Worker, fence: Fence) -> None:
         world.queue.gained[worker] = None
 
 
-def rolled_back(world: World) -> None:
+def rolled_back(world: World, worker: str, what: str) -> None:
     """Stop assigning: what we would hand out may have been handed out before."""
-    world.alarm = world.alarm or ROLLBACK
+    world.raise_alarm(ROLLBACK.format(worker, what))
+
+
+def on_rollback_seen(world: World, event: RollbackSeen) -> None:
+    """Another process has proof that the store went back."""
+    world.raise_alarm(event.sentence)
 
 
 def settle_held(
@@ -204,7 +213,7 @@ def settle_held(
         elif not (report.stopping and report.fence in worker.leftovers):
             task = world.tasks.get(report.fence.task)
             if task is not None and report.fence.n == world.n and report.fence.attempt > task.attempt:
-                rolled_back(world)
+                rolled_back(world, worker.name, "attempt")
             _leave_over(world, worker, report.fence)
             world.to_worker(worker).fenced.append(fenced(world, report.fence))
     return kept
@@ -253,10 +262,10 @@ def _readopt(world: World, worker: Worker, task: Task, attempt: Attempt) -> None
 def _leave_over(world: World, worker: Worker, fence: Fence) -> None:
     """An attempt that was given away still occupies this worker until it has ended there."""
     task = world.tasks.get(fence.task)
-    if task is None or fence.n != world.n or fence in worker.leftovers:
+    if task is None or fence in worker.leftovers:
         return
     for attempt in task.attempts:
-        if attempt.number == fence.attempt and attempt.worker == worker.name:
+        if world.fence(task, attempt) == fence and attempt.worker == worker.name:
             worker.leftovers[fence] = attempt.grant
             worker.pool.take_back(attempt.grant)
 

@@ -149,6 +149,8 @@ def _excuse(world: World, task: Task, attempt: Attempt) -> str:
     draining = worker is not None and bool(worker.drain_deadline_ns)
     if task.state is S.CANCELLING:
         return "the task was being cancelled"
+    if attempt.evidence is LossEvidence.STORE_RESTORED:
+        return "the store was restored"
     if not attempt.started_ns:
         return "it had not started, as far as is known"
     if draining or attempt.stopping is O.DRAINED:

@@ -19,9 +19,11 @@ from tenure_scheduler.domain.commands import (
     ProveLive,
     RefuseHello,
     RegisterWorker,
+    TellOrphans,
     WelcomeWorker,
 )
 from tenure_scheduler.domain.events import (
+    AttemptReport,
     Hello,
     HelloReceived,
     JoinFailed,
@@ -47,6 +49,8 @@ from tenure_scheduler.domain.requests import arm_drain
 from tenure_scheduler.domain.results import not_started
 from tenure_scheduler.domain.world import World
 
+ROLLED_BACK_PAUSE = 5.0
+"""Seconds after which a worker that knows more than the store may ask again."""
 DELETE, GRANT, REGISTER, WAIT = "delete", "grant", "register", "wait"
 
 
@@ -56,9 +60,12 @@ def on_hello(world: World, event: HelloReceived) -> None:
     if hello.incarnation > world.n:
         refuse(world, event, "INCARNATION", f"it knows incarnation {hello.incarnation}, this is {world.n}")
         return
-    if hello.incarnation == world.n and hello.epoch > world.epoch:
-        rolled_back(world)
     worker = world.workers.get(hello.worker)
+    if hello.incarnation == world.n:
+        _compare_knowledge(world, worker, hello)
+    if world.alarm:
+        refuse(world, event, "ROLLED_BACK", world.alarm, retry_after=ROLLED_BACK_PAUSE)
+        return
     if worker is None:
         worker = world.workers[hello.worker] = Worker(hello.worker)
     if worker.joining is not None:
@@ -67,6 +74,21 @@ def on_hello(world: World, event: HelloReceived) -> None:
         refuse(world, event, "STALE_CONNECT", f"its connect counter {hello.connect} was used before")
     else:
         _admit(world, worker, event)
+
+
+def _compare_knowledge(world: World, worker: Worker | None, hello: Hello) -> None:
+    """An agent that was told what the store does not know: the store went back."""
+    if hello.epoch > world.epoch:
+        rolled_back(world, hello.worker, "epoch")
+    elif worker is not None and worker.instance == hello.instance and hello.welcomed > worker.connect:
+        # Of a worker that is not known nothing follows: it may have been forgotten after a long absence.
+        rolled_back(world, hello.worker, "session")
+    else:
+        known = world.tasks
+        for report in hello.held:
+            task = known.get(report.fence.task)
+            if task is not None and report.fence.n == world.n and report.fence.attempt > task.attempt:
+                rolled_back(world, hello.worker, "attempt")
 
 
 def _admit(world: World, worker: Worker, event: HelloReceived) -> None:
@@ -343,6 +365,15 @@ def _welcome(world: World, worker: Worker, joining: JoinStep) -> None:
     welcome.adopted = settle_held(world, worker, held, adopt=joining.same_process)
     _settle_missing(world, worker, joining, set(welcome.adopted))
     tell_relays(world, worker)
+    _tell_orphans(world, worker, held)
+
+
+def _tell_orphans(world: World, worker: Worker, held: list[AttemptReport]) -> None:
+    """Attempts of an earlier incarnation are fenced like all that are superseded; people hear of them too."""
+    orphans = [report.fence for report in held if report.fence.n != world.n]
+    if orphans:
+        unknown = sum(1 for fence in orphans if fence.task not in world.tasks)
+        world.commands.append(TellOrphans(worker.name, orphans, unknown))
 
 
 def _settle_missing(world: World, worker: Worker, joining: JoinStep, kept: set[Fence]) -> None:

@@ -38,6 +38,13 @@ class RemovedWorker:
 
 
 @dataclass(slots=True)
+class RaisedAlarm:
+    """Why nothing is assigned any more, to be written so that the next leader knows it."""
+
+    sentence: str
+
+
+@dataclass(slots=True)
 class Storm:
     """What decides whether losses may be declared at all."""
 
@@ -136,7 +143,7 @@ class World:
         self.ticket = 0
         self.alarm = ""
         """Why nothing is assigned any more; empty: all is well."""
-        self.dirty: deque[Task | Worker | RemovedTask | RemovedWorker] = deque()
+        self.dirty: deque[Task | Worker | RemovedTask | RemovedWorker | RaisedAlarm] = deque()
         self.marked = 0
         self.taken = 0
         self.floor = 0
@@ -165,6 +172,13 @@ class World:
         """A record is to be deleted with the next batch."""
         self.dirty.append(what)
         self.marked += 1
+
+    def raise_alarm(self, sentence: str) -> None:
+        """Nothing is assigned any more, by this leader or another one; the first sentence stands."""
+        if not self.alarm:
+            self.alarm = sentence
+            self.dirty.append(RaisedAlarm(sentence))
+            self.marked += 1
 
     def set_state(self, task: Task, state: TaskState, reason: str) -> None:
         """Change the state of `task` (or only the reason for it) and mark it for writing.
@@ -218,7 +232,7 @@ class World:
 
     def fence(self, task: Task, attempt: Attempt) -> Fence:
         """The fence of one of the task's attempts."""
-        return Fence(self.n, task.id, attempt.number)
+        return Fence(attempt.n or self.n, task.id, attempt.number)
 
     def superseded(self, fence: Fence) -> bool:
         """Whether the attempt no longer counts: decided, given away, unknown, or of another life."""

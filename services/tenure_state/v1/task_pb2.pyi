@@ -77,7 +77,7 @@ class TaskBirth(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., created_at_ns: _Optional[int] = ..., request_id: _Optional[str] = ..., spec: _Optional[bytes] = ..., spec_digest: _Optional[bytes] = ..., retry_of: _Optional[str] = ..., traceparent: _Optional[str] = ..., spec_apart: _Optional[bool] = ...) -> None: ...
 
 class AttemptRecord(_message.Message):
-    __slots__ = ("number", "worker", "session", "outcome", "exit_code", "signal", "reason", "evidence", "counted", "assigned_at_ns", "started_at_ns", "ended_at_ns", "granted", "pid", "relay", "log_frames", "log_stdout", "log_stderr", "log_records", "start_ticks", "boot_id", "ruling", "late")
+    __slots__ = ("number", "worker", "session", "outcome", "exit_code", "signal", "reason", "evidence", "counted", "assigned_at_ns", "started_at_ns", "ended_at_ns", "granted", "pid", "relay", "log_frames", "log_stdout", "log_stderr", "log_records", "incarnation", "start_ticks", "boot_id", "ruling", "late")
     class GrantedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +104,7 @@ class AttemptRecord(_message.Message):
     LOG_STDOUT_FIELD_NUMBER: _ClassVar[int]
     LOG_STDERR_FIELD_NUMBER: _ClassVar[int]
     LOG_RECORDS_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
     START_TICKS_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     RULING_FIELD_NUMBER: _ClassVar[int]
@@ -127,11 +128,12 @@ class AttemptRecord(_message.Message):
     log_stdout: int
     log_stderr: int
     log_records: int
+    incarnation: int
     start_ticks: int
     boot_id: str
     ruling: Ruling
     late: LateEnd
-    def __init__(self, number: _Optional[int] = ..., worker: _Optional[str] = ..., session: _Optional[int] = ..., outcome: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., evidence: _Optional[int] = ..., counted: _Optional[bool] = ..., assigned_at_ns: _Optional[int] = ..., started_at_ns: _Optional[int] = ..., ended_at_ns: _Optional[int] = ..., granted: _Optional[_Mapping[str, GrantedIndexes]] = ..., pid: _Optional[int] = ..., relay: _Optional[str] = ..., log_frames: _Optional[int] = ..., log_stdout: _Optional[int] = ..., log_stderr: _Optional[int] = ..., log_records: _Optional[int] = ..., start_ticks: _Optional[int] = ..., boot_id: _Optional[str] = ..., ruling: _Optional[_Union[Ruling, _Mapping]] = ..., late: _Optional[_Union[LateEnd, _Mapping]] = ...) -> None: ...
+    def __init__(self, number: _Optional[int] = ..., worker: _Optional[str] = ..., session: _Optional[int] = ..., outcome: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., evidence: _Optional[int] = ..., counted: _Optional[bool] = ..., assigned_at_ns: _Optional[int] = ..., started_at_ns: _Optional[int] = ..., ended_at_ns: _Optional[int] = ..., granted: _Optional[_Mapping[str, GrantedIndexes]] = ..., pid: _Optional[int] = ..., relay: _Optional[str] = ..., log_frames: _Optional[int] = ..., log_stdout: _Optional[int] = ..., log_stderr: _Optional[int] = ..., log_records: _Optional[int] = ..., incarnation: _Optional[int] = ..., start_ticks: _Optional[int] = ..., boot_id: _Optional[str] = ..., ruling: _Optional[_Union[Ruling, _Mapping]] = ..., late: _Optional[_Union[LateEnd, _Mapping]] = ...) -> None: ...
 
 class Ruling(_message.Message):
     __slots__ = ("epoch", "saw", "excuse", "reported")

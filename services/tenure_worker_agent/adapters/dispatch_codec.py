@@ -45,6 +45,7 @@ def hello_bytes(known: Introduction, hello: c.Hello) -> bytes:
         connect=hello.connect,
         incarnation=hello.incarnation,
         epoch=hello.epoch,
+        welcomed=hello.welcomed,
         version=known.version,
         capacity=known.capacity,
         labels=known.labels,

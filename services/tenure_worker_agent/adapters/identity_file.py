@@ -18,6 +18,7 @@ from tenure_worker_agent.domain.commands import SaveIdentity
 from tenure_worker_agent.domain.identity import Identity
 
 SLOT: Final = 512
+_KNOWN: Final = frozenset(field.name for field in dataclasses.fields(Identity))
 
 
 class IdentityFile:
@@ -70,4 +71,5 @@ def _decoded(slot: bytes) -> dict[str, Any]:
     if not body or checksum != b"%08x" % zlib.crc32(body):
         return {}
     decoded: dict[str, Any] = json.loads(body)
-    return decoded
+    # A newer version may have written more.
+    return {name: value for name, value in decoded.items() if name in _KNOWN}

@@ -40,6 +40,7 @@ class Hello:
     connect: int
     incarnation: int
     epoch: int
+    welcomed: int
     held: list[Held]
     reduced: list[str]
 
@@ -77,6 +78,7 @@ class SaveIdentity:
     alias: str
     incarnation: int
     epoch: int
+    welcomed: int
 
 
 @dataclass(frozen=True, slots=True)

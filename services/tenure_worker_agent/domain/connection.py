@@ -105,7 +105,12 @@ class Connection:
         self.phase = Phase.SAVING
         self._turn.do(
             SaveIdentity(
-                identity.connect, identity.warden, identity.alias, identity.incarnation, identity.epoch
+                identity.connect,
+                identity.warden,
+                identity.alias,
+                identity.incarnation,
+                identity.epoch,
+                identity.welcomed,
             )
         )
 
@@ -126,6 +131,7 @@ class Connection:
             connect=identity.connect,
             incarnation=identity.incarnation,
             epoch=identity.epoch,
+            welcomed=identity.welcomed,
             held=self._held(),
             reduced=self.reduced,
         )
@@ -141,7 +147,7 @@ class Connection:
         self.phase = Phase.HELD
         self._failures = self._redirects = 0
         self._told.clear()
-        identity.incarnation, identity.epoch = event.incarnation, event.epoch
+        identity.welcomed_by(event.incarnation, event.epoch, event.connect)
         self._places.learn(event.schedulers)
         self._turn.say("info", "connected", session=event.session, epoch=event.epoch)
         return True

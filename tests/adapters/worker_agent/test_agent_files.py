@@ -138,15 +138,10 @@ def test_the_counter_of_the_last_save_is_found(tmp_path: Path) -> None:
     file = IdentityFile(tmp_path / "identity")
     assert file.read("spare").connect == 0
     for connect in (1, 2, 3):
-        file.save(SaveIdentity(connect, "warden", "alias", 5, 6))
+        file.save(SaveIdentity(connect, "warden", "alias", 5, 6, 4))
     found = IdentityFile(tmp_path / "identity").read("spare")
-    assert (found.connect, found.warden, found.alias, found.incarnation, found.epoch) == (
-        3,
-        "warden",
-        "alias",
-        5,
-        6,
-    )
+    assert (found.connect, found.warden, found.alias) == (3, "warden", "alias")
+    assert (found.incarnation, found.epoch, found.welcomed) == (5, 6, 4)
 
 
 def test_a_torn_save_leaves_the_one_before(tmp_path: Path) -> None:
@@ -154,7 +149,7 @@ def test_a_torn_save_leaves_the_one_before(tmp_path: Path) -> None:
     file = IdentityFile(path)
     file.read("spare")
     for connect in (1, 2):
-        file.save(SaveIdentity(connect, "warden", "", 0, 0))
+        file.save(SaveIdentity(connect, "warden", "", 0, 0, 0))
     content = bytearray(path.read_bytes())
     content[5] ^= 1
     path.write_bytes(content)

@@ -48,6 +48,7 @@ class Rig:
         self.store = Store()
         self.history = History()
         self.interner = Interner()
+        self.n = 1
         self.epoch = 0
         self.streams = 0
         self.numbers = 0
@@ -79,7 +80,9 @@ class Rig:
 
     def _lead(self) -> Core:
         self.epoch += 1
-        return Core(self.config, incarnation=1, epoch=self.epoch, now=self.now, records=self.store.records())
+        return Core(
+            self.config, incarnation=self.n, epoch=self.epoch, now=self.now, records=self.store.records()
+        )
 
     def depose(self, *, past_grace: bool = False) -> None:
         """The leader is gone with everything that was not committed; another one loads."""
@@ -89,6 +92,15 @@ class Rig:
         self.check()
         if past_grace:
             self.after(self.config.grace + 1)
+
+    def restore(self, store: Store) -> None:
+        """Everything stops, the store becomes that of an earlier moment, and a new incarnation begins."""
+        self.n += 1
+        self.store = store
+        store.new_incarnation(self.n)
+        self.gone_at.clear()
+        self.history = History()
+        self.depose()
 
     # --- one door ------------------------------------------------------------------------------------------
 
@@ -241,7 +253,7 @@ class Rig:
         return self.core.world.tasks[task.id]
 
     def fence(self, task: Task, attempt: int = 0) -> Fence:
-        return Fence(1, task.id, attempt or task.attempt)
+        return Fence(self.n, task.id, attempt or task.attempt)
 
     def expire(self, agent: Agent) -> None:
         """The worker's lease ends, and the leader proves it."""
@@ -264,7 +276,9 @@ class Agent:
     labels: dict[str, str] = field(default_factory=dict)
     task_types: frozenset[str] = frozenset({"noop", "process"})
     held: list[e.AttemptReport] = field(default_factory=list)
+    incarnation: int = 1
     epoch: int = 0
+    welcomed: int = 0
 
     def hello_event(self, *, direct: bool = True, connect: int | None = None) -> e.HelloReceived:
         self.rig.streams += 1
@@ -278,8 +292,9 @@ class Agent:
             self.capacity,
             self.task_types,
             self.labels,
-            1,
+            self.incarnation,
             self.epoch,
+            self.welcomed,
             held=list(self.held),
         )
         return e.HelloReceived(self.stream, direct, hello)

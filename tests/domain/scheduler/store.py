@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tenure_scheduler.domain.core import Dirty
 from tenure_scheduler.domain.load import COMMITTED_ATTEMPT, COMMITTED_TASK, COMMITTED_WORKER, Records
@@ -45,6 +45,9 @@ class Store:
     owns: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     floor: int = 0
     next_sequence: int = 1
+    began: int = 0
+    """The revision at which the present incarnation began."""
+    alarm: str = ""
 
     def commit(self, dirty: Dirty) -> int:
         """Apply one batch; returns its revision."""
@@ -65,6 +68,7 @@ class Store:
             self.workers[worker.name] = copy_worker(worker)
         for name in dirty.removed_workers:
             self.workers.pop(name, None)
+        self.alarm = dirty.alarm or self.alarm
         if dirty.floor is not None:
             self.floor, self.next_sequence = dirty.floor
         return self.revision
@@ -84,6 +88,25 @@ class Store:
         self.lives.pop(name, None)
         self.owns = {task: own for task, own in self.owns.items() if own[2] != name}
 
+    def copy(self) -> Store:
+        """A snapshot."""
+        return replace(
+            self,
+            tasks={name: copy_task(task) for name, task in self.tasks.items()},
+            workers={name: copy_worker(worker) for name, worker in self.workers.items()},
+            lives=dict(self.lives),
+            owns=dict(self.owns),
+        )
+
+    def new_incarnation(self, n: int) -> None:
+        """What `tenure cluster new-incarnation` does, and what the records look like then."""
+        self.revision += 1
+        self.began = self.revision
+        self.lives, self.owns, self.alarm = {}, {}, ""
+        for task in self.tasks.values():
+            for attempt in task.attempts:
+                attempt.n = attempt.n or n - 1
+
     def records(self) -> Records:
         """What a new leader loads."""
         return Records(
@@ -92,5 +115,7 @@ class Store:
             lives=dict(self.lives),
             owns=[(task, attempt, session) for task, (attempt, session, _) in self.owns.items()],
             floor=self.floor,
+            began=self.began,
+            alarm=self.alarm,
             next_sequence=self.next_sequence,
         )

@@ -50,6 +50,7 @@ class LossEvidence(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LOSS_EVIDENCE_WORKER_REPLACED: _ClassVar[LossEvidence]
     LOSS_EVIDENCE_DECLARED_DEAD: _ClassVar[LossEvidence]
     LOSS_EVIDENCE_OOM_KILLED: _ClassVar[LossEvidence]
+    LOSS_EVIDENCE_STORE_RESTORED: _ClassVar[LossEvidence]
 
 class LogState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -103,6 +104,7 @@ LOSS_EVIDENCE_WARDEN_DIED: LossEvidence
 LOSS_EVIDENCE_WORKER_REPLACED: LossEvidence
 LOSS_EVIDENCE_DECLARED_DEAD: LossEvidence
 LOSS_EVIDENCE_OOM_KILLED: LossEvidence
+LOSS_EVIDENCE_STORE_RESTORED: LossEvidence
 LOG_STATE_UNSPECIFIED: LogState
 LOG_STATE_OPEN: LogState
 LOG_STATE_COMPLETE: LogState

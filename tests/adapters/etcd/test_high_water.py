@@ -1,0 +1,116 @@
+"""A process notices that the store went back, and goes on only if an operator has declared it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tenure_runtime.etcd import high_water
+from tenure_runtime.etcd.client import EtcdClient
+from tenure_runtime.etcd.errors import EtcdError
+from tenure_runtime.etcd.high_water import HighWater, guard
+from tenure_runtime.etcd.incarnation import lay_foundation
+from tenure_runtime.etcd.new_incarnation import begin_new_incarnation
+from tenure_runtime.startup import CannotStart
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tenure_runtime.etcd.keys import Keys
+    from tests.support.etcd_server import EtcdServer
+
+
+def test_only_an_answer_to_a_later_question_is_proof() -> None:
+    water = HighWater()
+    water.answered(0, 7)
+    water.answered(0, 5)  # asked before 7 was seen
+    assert (water.mark, water.went_back.is_set()) == (7, False)
+    water.answered(7, 6)
+    assert (water.found, water.went_back.is_set()) == (6, True)
+    water.begin_anew()
+    assert (water.mark, water.went_back.is_set()) == (6, False)
+
+
+class Store:
+    """An etcd whose data can be put back to what it was."""
+
+    def __init__(self, server: EtcdServer, folder: Path) -> None:
+        self.server = server
+        self._copy = folder / "copy"
+
+    async def save(self) -> None:
+        self.server.stop()
+        await asyncio.to_thread(shutil.copytree, self.server.data_dir, self._copy)
+        await self._start()
+
+    async def put_back(self) -> None:
+        self.server.stop()
+        await asyncio.to_thread(shutil.rmtree, self.server.data_dir)
+        await asyncio.to_thread(shutil.copytree, self._copy, self.server.data_dir)
+        await self._start()
+
+    async def _start(self) -> None:
+        self.server.start()
+        await self.server.ready()
+
+
+async def answers(client: EtcdClient, keys: Keys) -> bool:
+    try:
+        await client.get(keys.commit, timeout=1)
+    except EtcdError:
+        return False
+    return True
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(high_water, "_LOOK_SECONDS", 0.1)
+
+
+async def test_a_store_that_went_back_ends_the_process_with_the_sentence(
+    own_server: EtcdServer, own_client: EtcdClient, keys: Keys, tmp_path: Path
+) -> None:
+    store = Store(own_server, tmp_path)
+    await lay_foundation(own_client, keys)
+    await store.save()
+    await eventually(lambda: answers(own_client, keys))
+    guarding = asyncio.create_task(guard(own_client, keys, "scheduler a"))
+    for n in range(5):
+        await own_client.put(keys.task("t"), b"%d" % n)
+    mark = own_client.high_water.mark
+    await store.put_back()
+    with pytest.raises(CannotStart, match=r"it was rolled back\. Stop the schedulers and call") as told:
+        await asyncio.wait_for(guarding, 20)
+    assert f"scheduler a saw revision {mark} of the store" in str(told.value)
+    proof = await own_client.get(keys.rolled_back)
+    assert proof is not None
+    assert b"scheduler a saw revision" in proof.value
+
+
+async def test_a_process_goes_on_with_a_new_incarnation(
+    own_server: EtcdServer, own_client: EtcdClient, keys: Keys, tmp_path: Path
+) -> None:
+    store = Store(own_server, tmp_path)
+    await lay_foundation(own_client, keys)
+    await store.save()
+    await eventually(lambda: answers(own_client, keys))
+    for n in range(9):
+        await own_client.put(keys.task("t"), b"%d" % n)
+    mark = own_client.high_water.mark
+    known = await own_client.get(keys.incarnation)
+    assert known is not None
+    await store.put_back()
+    async with EtcdClient([own_server.endpoint]) as operator:
+        await begin_new_incarnation(operator, keys, now=0)
+    guarding = asyncio.create_task(guard(own_client, keys, "log relay a", known=known.value))
+    try:
+        await eventually(lambda: 0 < own_client.high_water.mark < mark, within=20)
+        assert not own_client.high_water.went_back.is_set()
+        assert not guarding.done()
+    finally:
+        guarding.cancel()
+        await asyncio.gather(guarding, return_exceptions=True)
