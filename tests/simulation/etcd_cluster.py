@@ -16,6 +16,7 @@ import grpc
 from tenure_runtime.etcd.auth import Token
 from tenure_runtime.etcd.client import DEFAULT_TIMEOUT, EtcdClient
 from tenure_runtime.etcd.endpoints import Endpoints, Link
+from tenure_runtime.etcd.high_water import HighWater
 from tenure_runtime.etcd.keepalive import KeepAlives
 from tenure_runtime.etcd.ops import prefix_end
 from tenure_runtime.etcd.stubs import rpc
@@ -375,6 +376,7 @@ class SimulatedClient(EtcdClient):
         self.endpoints = SimulatedEndpoints(cluster, process)
         self._keepalives = KeepAlives(self.endpoints)
         self._timeout = DEFAULT_TIMEOUT
+        self.high_water = HighWater()
 
 
 def everything(store: Store, prefix: bytes) -> dict[bytes, Any]:
