@@ -108,12 +108,10 @@ class WorkerAdminService:
         """Take a person's word: give the tasks of these workers away at once."""
         reign = self._leading()
         names = list(request.names)
-        held = [
-            (task, task.attempts[-1]) for worker in _known(reign, names) for task in worker.attempts.values()
-        ]
+        held = [(task, task.attempt) for worker in _known(reign, names) for task in worker.attempts.values()]
         await self._steer(names, lambda ticket: e.DeadDeclared(ticket, names, request.reason), call)
         lost = sorted(
-            reign.writer.fence(task, number)
+            reign.writer.fence(task, attempt)
             for task, number in held
             for attempt in task.attempts
             if attempt.number == number and attempt.evidence is LossEvidence.DECLARED_DEAD
