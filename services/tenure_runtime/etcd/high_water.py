@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tenure_runtime.etcd.keys import Keys
 
 WHAT_TO_DO: Final = "stop the schedulers and call `tenure cluster new-incarnation`"
-_LOOK_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 1.0
 _PAUSE: Final = 0.2
 _TRIES: Final = 20
 _log = get_logger("etcd")

@@ -150,8 +150,8 @@ def commands_bytes(command: c.SendCommands, n: int, relay_address: Callable[[str
     if command.accepted:
         message.accepted.extend([f"{n}.{task}.{attempt}" for n, task, attempt in command.accepted])
     for fenced in command.fenced:
-        n, task, _ = fenced.fence
-        current = f"{n}.{task}.{fenced.current}" if fenced.current else ""
+        # The attempt that counts is of the present incarnation, whatever that of the fenced one is.
+        current = f"{n}.{fenced.fence.task}.{fenced.current}" if fenced.current else ""
         message.fenced.add(fence=str(fenced.fence), current=current, reason=fenced.reason)
     for fence, relay in command.placements:
         message.placements.add(fence=str(fence), relay_id=relay.id, relay_address=relay.address)
