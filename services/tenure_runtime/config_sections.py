@@ -115,6 +115,9 @@ class StoreConfig:
     quota: Annotated[Bytes, AtLeast(1 << 20)] = 2 << 30
     """etcd's own quota (--quota-backend-bytes), which it does not tell in every version."""
 
+    tidy_at: Annotated[float, AtLeast(0.05), AtMost(1.0)] = 0.5
+    """Share of etcd's quota from which on finished tasks go before their time; at refuse_at none is kept."""
+
     refuse_at: Annotated[float, AtLeast(0.1), AtMost(1.0)] = 0.7
     """Share of etcd's quota at which submits are refused."""
 

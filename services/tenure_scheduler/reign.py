@@ -194,6 +194,7 @@ async def begin(
     chain = CommitChain(client, keys, leadership)
     shell = Shell(core, chain, Sealer(core, keys), outlets, leadership)
     outlets.post = shell.post
+    housekeeping.on_pressure = lambda pressure: shell.post(e.StoreFilled(pressure))
     _log.info(
         "leading",
         epoch=leadership.epoch,

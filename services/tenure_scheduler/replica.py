@@ -223,6 +223,7 @@ class Replica:
                 self._client,
                 quota_bytes=store.quota,
                 refuse_at=store.refuse_at,
+                tidy_at=store.tidy_at,
                 compact_every=store.compact_every,
             ),
             schedulers=self.addresses,

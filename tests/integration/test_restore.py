@@ -14,7 +14,7 @@ import pytest
 
 from tenure.v1 import task_service_pb2 as pb
 from tenure.v1.task_pb2 import Attempt, LossEvidence, TaskState
-from tenure.v1.task_spec_pb2 import TaskSpec
+from tenure.v1.task_spec_pb2 import ProcessBody, TaskSpec
 from tenure_core.errors import NotFound
 from tests.adapters.scheduler.processes import Api, Schedulers, answers
 from tests.support.etcdctl import restore
@@ -106,8 +106,7 @@ async def test_a_restored_store_goes_on_only_as_another_incarnation(
     services.append(agent)
     for service in services:
         service.start()
-    spec = TaskSpec()
-    spec.process.argv.extend(["sh", "-c", FIRST_HANGS])
+    spec = TaskSpec(process=ProcessBody(argv=["sh", "-c", FIRST_HANGS]))
     async with Api(scheduler.address) as api:
         (before,) = await api.submit(spec)
         await eventually(lambda: runs(api, before), within=30, what="the first task runs")

@@ -7,6 +7,7 @@ the history that no watch resumes from any more.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from tenure_core.errors import ResourceExhausted
@@ -28,9 +29,14 @@ class Housekeeping:
         quota_bytes: int,
         refuse_at: float,
         compact_every: float,
+        tidy_at: float = 1.0,
         poll: float = POLL_SECONDS,
     ) -> None:
         self.full: ResourceExhausted | None = None
+        self.on_pressure: Callable[[float], None] = lambda pressure: None
+        """Told after every look: 0 below `tidy_at`, 1 from `refuse_at` on."""
+        self._tidy_at = tidy_at
+        self._pressure = 0.0
         self._client = client
         self._quota_bytes = quota_bytes
         self._refuse_at = refuse_at
@@ -44,8 +50,11 @@ class Housekeeping:
         while True:
             try:
                 revision = await self._look()
-                if asyncio.get_running_loop().time() >= due:
-                    due += self._compact_every
+                self.on_pressure(self._pressure)
+                now = asyncio.get_running_loop().time()
+                # What was removed takes its room until the history is compacted.
+                if now >= due or self._pressure:
+                    due = now + self._compact_every
                     await self._compact(revision)
             except EtcdError as error:
                 _log.debug("etcd did not answer", reason=str(error))
@@ -54,9 +63,11 @@ class Housekeeping:
     async def _look(self) -> int:
         status = await self._client.status()
         alarms = await self._client.alarms()
+        share = status.db_size_in_use / self._quota_bytes
+        self._pressure = min(max((share - self._tidy_at) / max(self._refuse_at - self._tidy_at, 0.01), 0), 1)
         if any(alarm.kind == "NOSPACE" for alarm in alarms):
             sentence = "etcd is out of space (alarm NOSPACE): compact, defragment, disarm the alarm"
-        elif status.db_size_in_use >= self._refuse_at * self._quota_bytes:
+        elif share >= self._refuse_at:
             sentence = (
                 f"etcd holds {status.db_size_in_use >> 20} MiB, more than {self._refuse_at:.0%} of its quota "
                 f"of {self._quota_bytes >> 20} MiB: nothing is accepted until finished tasks are removed"

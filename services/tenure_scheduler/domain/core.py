@@ -66,6 +66,7 @@ HANDLERS: dict[type, Callable[[World, Any], None]] = {
     e.StallNoticed: storm.on_stall,
     e.RelaysChanged: logs.on_relays_changed,
     e.LogStateReported: logs.on_log_state,
+    e.StoreFilled: retention.on_store_filled,
     e.RollbackSeen: reports.on_rollback_seen,
     e.TimePassed: _on_time_passed,
 }
@@ -135,7 +136,7 @@ class Core:
             world.storm.judge = False
             losses.declare_due(world)
         self._mark_running()
-        if len(world.finished) > world.config.retained_tasks + world.config.retention_batch:
+        if len(world.finished) > world.keeps + world.config.retention_batch:
             retention.remove_tasks(world)
         place(world)
         return self._outputs()

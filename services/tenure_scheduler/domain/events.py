@@ -381,6 +381,13 @@ class CommandsSent:
 
 
 @dataclass(slots=True)
+class StoreFilled:
+    """How near the store is to refusing submissions: 0, not at all, to 1."""
+
+    pressure: float
+
+
+@dataclass(slots=True)
 class RollbackSeen:
     """A process saw that the store went back: one sentence that says which, and what to do."""
 
@@ -421,5 +428,6 @@ Event: TypeAlias = (
     | LogStateReported
     | CommandsSent
     | RollbackSeen
+    | StoreFilled
     | TimePassed
 )

@@ -1,6 +1,7 @@
 """When is a finished task forgotten?
 
-After `retention`, or when more than `retained_tasks` newer ones have finished. A watch cannot resume from
+After `retention`, or when more than `retained_tasks` newer ones have finished, and
+earlier while the store is nearly full. A watch cannot resume from
 before a deletion, so each deletion raises the watch floor to the highest revision at which a removed task
 changed.
 """
@@ -9,16 +10,31 @@ from __future__ import annotations
 
 from tenure_core.states import WorkerVerdict
 from tenure_core.timing import SECOND_NS
+from tenure_scheduler.domain.events import StoreFilled
 from tenure_scheduler.domain.model import Task, Worker
 from tenure_scheduler.domain.world import RemovedTask, RemovedWorker, World
 
 INTERVAL = 30.0
 NEXT_BATCH = 0.25
+SEEN_SECONDS = 60
+"""A task that has just ended is kept however full the store is: somebody may be about to ask for it."""
 
 
 def arm(world: World) -> None:
     """Set the first timer."""
     world.timers.at(world.now.boot + INTERVAL, sweep, world)
+
+
+def on_store_filled(world: World, event: StoreFilled) -> None:
+    """The fuller the store, the fewer finished tasks are kept: from as many as there were down to none."""
+    if event.pressure <= 0:
+        world.keeps, world.filled_from = world.config.retained_tasks, None
+        return
+    if world.filled_from is None:
+        world.filled_from = len(world.finished)
+    share = 1 - min(event.pressure, 1.0)
+    world.keeps = min(world.config.retained_tasks, int(world.filled_from * share))
+    remove_tasks(world)
 
 
 def sweep(world: World) -> None:
@@ -32,12 +48,15 @@ def remove_tasks(world: World) -> bool:
     """Remove the oldest finished tasks that need not be kept; whether there are more of them."""
     finished = world.finished
     too_old = world.now.utc_ns - int(world.config.retention * SECOND_NS)
+    seen = world.now.utc_ns - SEEN_SECONDS * SECOND_NS
     for _ in range(world.config.retention_batch):
         if not finished:
             return False
         task = finished[0]
         # A record that is not written yet has no revision to raise the floor to.
-        expired = task.finished_ns <= too_old or len(finished) > world.config.retained_tasks
+        expired = task.finished_ns <= too_old or (
+            len(finished) > world.keeps and (world.filled_from is None or task.finished_ns <= seen)
+        )
         if task.dirty or not expired:
             return False
         finished.popleft()

@@ -80,10 +80,12 @@ class World:
         "dirty",
         "epoch",
         "exclusive",
+        "filled_from",
         "finished",
         "fleet_version",
         "floor",
         "floor_dirty",
+        "keeps",
         "lazy",
         "marked",
         "n",
@@ -131,6 +133,10 @@ class World:
         self.counts = [0] * (max(TaskState) + 1)
         self.finished: deque[Task] = deque()
         """Finished tasks, oldest first."""
+        self.keeps = config.retained_tasks
+        """How many finished tasks are kept; fewer while the store is nearly full."""
+        self.filled_from: int | None = None
+        """How many there were when the store began to be nearly full; None: it is not."""
         self.exclusive: dict[str, Instant] = {}
         """`stop` tasks whose worker is lost: when they may be given away at the earliest."""
         self.lazy: dict[str, Instant] = {}

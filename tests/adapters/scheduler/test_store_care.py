@@ -47,10 +47,14 @@ async def test_history_that_nobody_needs_is_compacted(etcd: EtcdServer, cluster_
 async def test_submissions_are_refused_before_the_quota_is_reached(etcd: EtcdServer) -> None:
     async with EtcdClient([etcd.endpoint]) as client:
         care = Housekeeping(client, quota_bytes=1 << 12, refuse_at=0.7, compact_every=60, poll=0.05)
+        heard: list[float] = []
+        care.on_pressure = heard.append
         caring = asyncio.create_task(care.run())
         try:
             await eventually(lambda: care.full is not None)
             assert "more than 70% of its quota" in str(care.full)
+            await eventually(lambda: heard)
+            assert heard[0] == 1
         finally:
             caring.cancel()
             await asyncio.gather(caring, return_exceptions=True)
