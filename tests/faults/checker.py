@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from tenure.v1.task_pb2 import AttemptOutcome, LogState, TaskState
+from tests.faults.eras import as_it_stands
 from tests.faults.history import (
     GAP,
     TORN,
@@ -128,7 +129,7 @@ def executed_twice(history: History) -> list[str]:
 def unexplained_gaps(history: History) -> list[str]:
     """I5: every line once and in order, or a gap record in its place; all of them once a log is COMPLETE."""
     complete = {
-        (answer.task, answer.attempt)
+        (answer.task, answer.incarnation, answer.attempt)
         for answer in history.all(Told)
         if answer.last
         and answer.log_state == LogState.LOG_STATE_COMPLETE
@@ -138,7 +139,7 @@ def unexplained_gaps(history: History) -> list[str]:
     for read in history.all(Read):
         name = f"{read.task} attempt {read.attempt} as {read.reader} saw it"
         found += [f"I5: {name}: {fault}" for fault in _faults_of(read)]
-        whole = (read.task, read.attempt) in complete
+        whole = (read.task, read.incarnation, read.attempt) in complete
         if whole and read.reader == "fresh" and (GAP in read.pieces or not read.finished):
             found.append(f"I5: {name}: it is COMPLETE and lines are missing")
     return found
@@ -284,6 +285,7 @@ class Verdict:
 
 def judge(history: History) -> Verdict:
     """All checks over one history."""
+    history = as_it_stands(history)
     found = {name: check(history) for name, check in CHECKS.items()}
     kinds: dict[str, int] = defaultdict(int)
     for fault in history.all(Fault):

@@ -53,6 +53,14 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """etcd was restored: what it had beyond this revision never was. Begins the next era of revisions."""
+
+    at: float
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """Somebody was told how a task stands: a waiter during the run, or the `last` look at its end."""
 
@@ -60,6 +68,7 @@ class Told:
     task: str
     state: int
     attempt: int
+    incarnation: int = 0
     log_state: int = 0
     last: bool = False
 
@@ -85,6 +94,8 @@ class Committed:
     state: int
     attempt: int = 0
     cancelling: bool = False
+    era: int = 0
+    """How often etcd had been restored."""
     attempts: tuple[Attempt, ...] = ()
 
 
@@ -121,6 +132,7 @@ class Read:
     """The output's last line was among it."""
     reasons: tuple[str, ...] = ()
     """What the gap records said."""
+    incarnation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +147,11 @@ class Fault:
     """Why it could not be injected or healed as planned."""
 
 
-Entry: TypeAlias = Begun | Submitted | Cancelled | Told | Committed | Written | Read | Fault
+Entry: TypeAlias = Begun | Submitted | Cancelled | Restored | Told | Committed | Written | Read | Fault
 E = TypeVar("E")
 _TYPES: Final[dict[str, type[Any]]] = {
     kind.__name__.lower(): kind
-    for kind in (Begun, Submitted, Cancelled, Told, Committed, Written, Read, Fault)
+    for kind in (Begun, Submitted, Cancelled, Restored, Told, Committed, Written, Read, Fault)
 }
 
 

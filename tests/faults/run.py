@@ -66,9 +66,8 @@ async def carry_out(plan: Plan) -> None:
             fleet = await stack.enter_async_context(FaultFleet(plan.folder, plan.shape))
             store = await stack.enter_async_context(EtcdClient(fleet.etcd_addresses))
             seen = StoreHistory(store, keys, recorder)
-            watching = asyncio.create_task(seen.run())
-            stack.push_async_callback(_end, watching)
-            scene = Scene(fleet, store, keys, random.Random(plan.seed), plan.folder)
+            stack.push_async_callback(seen.close)
+            scene = Scene(fleet, store, keys, random.Random(plan.seed), plan.folder, seen.restored)
             await _play(plan, scene, recorder, ledger)
             await _until_seen(store, seen)
     finally:
@@ -119,11 +118,6 @@ async def _until_seen(store: EtcdClient, seen: StoreHistory) -> None:
     found = await store.range(b"/tenure/", prefix=True)
     newest = max((kv.mod_revision for kv in found.kvs), default=0)
     await eventually(lambda: seen.revision >= newest, within=CAUGHT_UP_SECONDS, what="all was recorded")
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from tests.faults.history import (
     Piece,
     Read,
     Recorder,
+    Restored,
     Submitted,
     Told,
     Written,
@@ -188,6 +189,47 @@ def test_an_overlap_under_a_frozen_node_is_the_documented_exception() -> None:
     runs = [SUBMITTED, written(1, 1, "start"), written(3, 1, "beat"), written(2, 2, "start")]
     assert checker.overlaps(History([*runs, frozen])) == []
     assert checker.overlaps(History([*runs, dataclasses.replace(frozen, at=5, until=6)])) != []
+
+
+RESTORED = Restored(at=5.5, revision=2)
+BEFORE_RESTORE: list[Any] = [
+    BEGUN,
+    SUBMITTED,
+    committed(1, PENDING),
+    committed(2, RUNNING, 0),
+    written(2.0, 1, "effect"),
+    committed(3, SUCCEEDED, OK),
+    dataclasses.replace(LAST, at=4, attempt=1, last=False),
+    dataclasses.replace(SUBMITTED, at=4, task="u"),
+    committed(4, PENDING, task="u"),
+    RESTORED,
+]
+AFTER_RESTORE: list[Any] = [
+    committed(3, PENDING, LOST, era=1),
+    committed(4, RUNNING, LOST, 0, era=1),
+    written(6.0, 1, "beat", accepted=False),
+    written(6.0, 2, "effect", n=2),
+    committed(5, FAILED, LOST, 2, era=1),
+    dataclasses.replace(LAST, state=FAILED),
+]
+
+
+def test_a_restore_takes_back_what_its_backup_did_not_have() -> None:
+    """Task u was acknowledged too late, and the success of task t never was."""
+    assert checker.judge(History([*BEFORE_RESTORE, *AFTER_RESTORE])).violations == []
+
+
+@pytest.mark.parametrize(
+    ("more", "invariant"),
+    [
+        (committed(6, PENDING, LOST, 2, era=1), "I3"),
+        (dataclasses.replace(SUBMITTED, at=6, task="v"), "I2"),
+        (written(6.5, 1, "effect"), "I1"),
+    ],
+)
+def test_everything_else_holds_across_a_restore(more: Any, invariant: str) -> None:
+    violations = checker.judge(History([*BEFORE_RESTORE, *AFTER_RESTORE, more])).violations
+    assert any(violation.startswith(invariant) for violation in violations)
 
 
 def test_the_end_of_a_killed_process_may_be_torn() -> None:

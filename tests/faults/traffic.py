@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import tenure
-from tenure.errors import TenureError, Unavailable
+from tenure.errors import NotFound, TenureError, Unavailable
 from tenure.v1.task_pb2 import TaskFilter, TaskState
 from tenure.v1.task_spec_pb2 import OnDisconnect, TaskSpec
+from tenure_core.fence import Fence
 from tests.faults.checker import TERMINAL
 from tests.faults.history import GAP, TORN, Cancelled, Piece, Read, Recorder, Submitted, Told, now
 
@@ -86,7 +87,10 @@ class Traffic:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._busy.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return
+        # etcd may have been restored to a time before the task. The checker knows which ones may be gone.
+        if (error := task.exception()) is not None and not isinstance(error, NotFound):
             self.failures.append(f"{task.get_coro().__qualname__}: {error!r}")  # type: ignore[union-attr]
 
     async def _submit(self, count: int) -> None:
@@ -132,7 +136,7 @@ class Traffic:
 
     async def _wait(self, task: str) -> None:
         found = await self._insist(lambda: self._patient.wait(task))
-        self._recorder.add(Told(at=now(), task=task, state=found.state, attempt=found.attempt.number))
+        self._recorder.add(told(found))
 
     async def _cancel(self, task: str, after: float) -> None:
         await asyncio.sleep(after)
@@ -154,45 +158,50 @@ class Traffic:
             async for message in messages:
                 outputs.take(message)
         finally:
-            for attempt, output in outputs.attempts.items():
-                self._recorder.add(output.as_read(reader, task, attempt))
+            for fence, output in outputs.attempts.items():
+                self._recorder.add(output.as_read(reader, task, fence))
 
     # After the faults
 
     async def settle(self, within: float) -> list[Task]:
         """Let held tasks go and wait until all have ended; the tasks as they stand then."""
-        wanted = set(self.submitted)
         end = time.monotonic() + within
         while True:
-            tasks = [task async for task in self._patient.list() if task.id in wanted]
+            tasks = [task async for task in self._patient.list()]
             held = [task.id for task in tasks if task.state == TaskState.TASK_STATE_QUARANTINED]
             if held:
                 await self._patient.release(where=TaskFilter(ids=held))
-            ended = sum(task.state in TERMINAL for task in tasks)
-            if (ended == len(wanted) and not self._busy) or time.monotonic() > end:
+            ended = all(task.state in TERMINAL for task in tasks)
+            if (ended and not self._busy) or time.monotonic() > end:
                 return tasks
             await asyncio.sleep(0.5)
 
     async def look_again(self) -> None:
         """Ask once more how everything ended, and read every log anew."""
+        there = []
         async for task in self._patient.list():
-            self._recorder.add(
-                Told(
-                    at=now(),
-                    task=task.id,
-                    state=task.state,
-                    attempt=task.attempt.number,
-                    log_state=task.log_state,
-                    last=True,
-                )
-            )
+            self._recorder.add(told(task, last=True))
+            there.append(task.id)
         turn = asyncio.Semaphore(FRESH_READERS)
 
         async def read(task: str) -> None:
             async with turn:
                 await self._read(self._patient.follow_logs(task, follow=False), task, "fresh")
 
-        await asyncio.gather(*(read(task) for task in self.submitted))
+        await asyncio.gather(*map(read, there))
+
+
+def told(task: Task, *, last: bool = False) -> Told:
+    """A scheduler's answer, for the history."""
+    return Told(
+        at=now(),
+        task=task.id,
+        state=task.state,
+        attempt=task.attempt.number,
+        incarnation=Fence.parse(task.attempt.fence).n if task.attempt.fence else 0,
+        log_state=task.log_state,
+        last=last,
+    )
 
 
 class Output:
@@ -224,12 +233,13 @@ class Output:
             self.pieces.append((number, number))
         self.finished = self.finished or words[3] == b"last"
 
-    def as_read(self, reader: str, task: str, attempt: int) -> Read:
+    def as_read(self, reader: str, task: str, fence: Fence) -> Read:
         """What the reader saw, for the history."""
         return Read(
             reader=reader,
             task=task,
-            attempt=attempt,
+            attempt=fence.attempt,
+            incarnation=fence.n,
             pieces=tuple(self.pieces),
             finished=self.finished,
             reasons=tuple(self.reasons),
@@ -241,17 +251,17 @@ class Outputs:
 
     def __init__(self, task: str) -> None:
         self._task = task
-        self._attempt = 0
-        self.attempts: dict[int, Output] = {}
+        self._fence = Fence(0, task, 0)
+        self.attempts: dict[Fence, Output] = {}
 
     def take(self, message: TailLogsResponse) -> None:
         """One more message of the tail."""
         match message.WhichOneof("item"):
             case "attempt_begin":
-                self._attempt = message.attempt_begin.attempt
-                self.attempts.setdefault(self._attempt, Output())
+                self._fence = Fence.parse(message.attempt_begin.fence)
+                self.attempts.setdefault(self._fence, Output())
             case "lines":
                 for entry in message.lines.entries:
-                    self.attempts[self._attempt].line(entry.text, self._task, self._attempt)
+                    self.attempts[self._fence].line(entry.text, self._task, self._fence.attempt)
             case "gap":
-                self.attempts[self._attempt].gap(message.gap)
+                self.attempts[self._fence].gap(message.gap)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -33,6 +33,8 @@ class Scene:
     rng: random.Random
     folder: Path
     """For copies of state directories and the like."""
+    restored: Callable[[int], Awaitable[None]]
+    """To be told of a restore of etcd, and to which revision, before anybody writes again."""
 
     async def leader(self) -> str:
         """The scheduler that leads; empty when nobody knows."""
