@@ -20,8 +20,9 @@ from tenure_runtime.etcd.high_water import HighWater
 from tenure_runtime.etcd.keepalive import KeepAlives
 from tenure_runtime.etcd.ops import prefix_end
 from tenure_runtime.etcd.stubs import rpc
+from tests.simulation.calls import Channel
 from tests.simulation.etcd_model import NO_SPACE, Refusal, Store
-from tests.simulation.network import Channel, End, Network
+from tests.simulation.network import End, Network
 from tests.simulation.world import Host, Process, World
 
 NO_LEADER: Final = (grpc.StatusCode.UNAVAILABLE, "etcdserver: no leader")
@@ -300,6 +301,8 @@ def _revoke(cluster: Cluster, request: Any) -> Any:
 
 def _keep_alive(cluster: Cluster, request: Any) -> Any:
     lease = cluster.store.leases.get(request.ID)
+    if lease is not None and lease.ends_at <= cluster.world.now:
+        lease = None  # It has ended, though nobody has revoked it yet: a renewal does not bring it back.
     if lease is not None:
         lease.ends_at = cluster.world.now + lease.ttl
     ttl = lease.ttl if lease is not None else 0

@@ -30,8 +30,9 @@ from tenure_worker_agent.domain.results import Result
 from tenure_worker_agent.drivers.catalog import TASK_TYPES, Catalog
 from tenure_worker_agent.drivers.process import Node as NodeFacts
 from tenure_worker_agent.shell import Shell
+from tests.simulation.calls import Channel
 from tests.simulation.effects import Effects
-from tests.simulation.network import Channel, Network
+from tests.simulation.network import Network
 from tests.simulation.output import SpoolingWarden, Truth
 from tests.simulation.record import Record
 from tests.simulation.warden_model import Warden, WardenEnd

@@ -19,8 +19,9 @@ from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.etcd.registration import Registration
 from tenure_runtime.rpc.several import Several
 from tenure_state.v1.cluster_pb2 import Registration as RegistrationRecord
+from tests.simulation.calls import Channel
 from tests.simulation.etcd_cluster import Cluster
-from tests.simulation.network import Channel, Network
+from tests.simulation.network import Network
 from tests.simulation.schedulers import Server
 from tests.simulation.world import Process
 

@@ -31,8 +31,9 @@ from tenure_scheduler.config import SchedulerConfig
 from tenure_scheduler.domain import commands as c
 from tenure_scheduler.replica import Replica
 from tenure_scheduler.shell import Shell
+from tests.simulation.calls import Channel
 from tests.simulation.etcd_cluster import Cluster
-from tests.simulation.network import Channel, End, Network
+from tests.simulation.network import End, Network
 from tests.simulation.record import Record
 from tests.simulation.world import Process
 

@@ -18,7 +18,8 @@ from tenure.v1 import log_service_pb2 as logs_pb
 from tenure.v1 import task_service_pb2 as pb
 from tenure.v1 import task_spec_pb2 as spec_pb
 from tenure_core.states import TERMINAL, TaskState
-from tests.simulation.network import Channel, Network
+from tests.simulation.calls import Channel
+from tests.simulation.network import Network
 from tests.simulation.output import Reading
 from tests.simulation.schedulers import RESPONSES
 from tests.simulation.world import Host, Process, World
