@@ -231,7 +231,7 @@ class Fleet:
         """Whoever reads from the start, when all is over, sees every line as well."""
         newest = list(self.record.tasks)[-READ_AGAIN:]
         reading = self.users.process.start(self.users.read_all(newest))
-        self.world.run(reading.done, REST)
+        self.world.run(lambda: reading.done() and self.users.readers_ended, REST)
         for task_id, readings in self.users.readings.items():
             record = self.record.task(task_id)
             if record is None:

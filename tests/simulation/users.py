@@ -182,6 +182,11 @@ class Users:
             ids = [text for text in response.unfinished if text not in held]
             await asyncio.sleep(self._random.uniform(0.0, 3.0))
 
+    @property
+    def readers_ended(self) -> bool:
+        """Whether everybody who follows a task has come to its end."""
+        return all(each.ended is not None for some in self.readings.values() for each in some)
+
     async def read_all(self, ids: list[str]) -> None:
         """Read these tasks from the start to their end."""
         await asyncio.gather(*(asyncio.create_task(self.read(task_id)) for task_id in ids))

@@ -9,13 +9,12 @@ from __future__ import annotations
 from zlib import crc32
 
 from tenure_core.states import AttemptOutcome, ForbiddenTransition, LogState, TaskState
-from tenure_core.timing import Duration, UtcNs
+from tenure_core.timing import SECOND_NS, Duration, UtcNs
 from tenure_scheduler.domain.commands import Stop, TellFinished
 from tenure_scheduler.domain.model import NO_STREAM, Attempt, Relay, Task, Worker
 from tenure_scheduler.domain.world import World
 
 PENDING, BACKOFF, ASSIGNED = TaskState.PENDING, TaskState.BACKOFF, TaskState.ASSIGNED
-LONGEST_BACKOFF: Duration = 10 * 365 * 86_400.0
 
 
 def assign(world: World, task: Task, worker: Worker) -> None:
@@ -90,8 +89,13 @@ def back_off(world: World, task: Task, until_ns: UtcNs, reason: str) -> None:
 
 
 def arm_backoff(world: World, task: Task) -> None:
-    """Set the timer that ends the present BACKOFF."""
-    due = world.now.until(task.next_attempt_ns, LONGEST_BACKOFF)
+    """Set the timer that ends the present BACKOFF.
+
+    It never lasts longer than was decided when it began: the wall clock of this leader may be behind that of
+    the one that wrote the record.
+    """
+    decided = max(0.0, (task.next_attempt_ns - task.updated_ns) / SECOND_NS)
+    due = world.now.until(task.next_attempt_ns, decided)
     world.timers.at(due, end_backoff, world, task, task.next_attempt_ns)
 
 

@@ -45,6 +45,8 @@ class Rig:
     def __init__(self, config: CoreConfig | None = None, *, past_grace: bool = True) -> None:
         self.config = config or CoreConfig()
         self.boot = 1_000.0
+        self.wall_step = 0.0
+        """Seconds by which the wall clock was set forward; less than 0: back."""
         self.store = Store()
         self.history = History()
         self.interner = Interner()
@@ -64,7 +66,7 @@ class Rig:
 
     @property
     def now(self) -> Now:
-        return Now(self.boot, START_NS + int(self.boot * 1e9))
+        return Now(self.boot, START_NS + int((self.boot + self.wall_step) * 1e9))
 
     def after(self, seconds: float) -> None:
         """Let time pass, waking the core when it asks for it."""

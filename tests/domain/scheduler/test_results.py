@@ -261,3 +261,15 @@ def test_writing_a_task_again_does_not_write_its_ownership_again() -> None:
     dirty = rig.core.take_dirty()
     assert (dirty.tasks, dirty.owns, dirty.disowned) == ([task], [], [])
     rig.store.commit(dirty)
+
+
+def test_a_leader_whose_clock_is_behind_makes_no_pause_longer() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task(Spec(retry=RetryPolicy(max_failures=1))).running_on(agent)
+    agent.report(failed(rig.fence(task)))
+    assert stands(task) is TaskState.BACKOFF
+    rig.wall_step = -3600.0
+    rig.depose()
+    rig.after(5.0)
+    assert rig.task(task).state is not TaskState.BACKOFF
