@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from tenure_runtime.config_sections import LogConfig, TelemetryConfig, TlsConfig
-from tenure_runtime.config_values import Address, AtLeast, Bytes, MaybeName, Seconds
+from tenure_runtime.config_values import Address, AtLeast, AtMost, Bytes, MaybeName, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,6 +70,10 @@ class WorkerAgentConfig:
 
     boot_id_file: Path = Path("/proc/sys/kernel/random/boot_id")
     """File with the id of the node's current boot: another id says that no process from before can run."""
+
+    hold: Annotated[Seconds, AtLeast(0.0), AtMost(60.0)] = 30.0
+    """How long the tasks of an agent that was told to end wait for its return; 0s: as for any other. It
+    counts for an agent that is stopped alone, as for an upgrade; the warden and the tasks run on."""
 
     capacity: CapacityConfig = field(default_factory=CapacityConfig)
     spool: SpoolConfig = field(default_factory=SpoolConfig)

@@ -74,6 +74,7 @@ class Shell:
             c.OpenStream: self._open_stream,
             c.CloseStream: self._close_stream,
             c.SendReport: self._send_report,
+            c.AnnounceHold: self._announce_hold,
             c.SendBeat: lambda command: self._begin(self._beat(command)),
             c.KeepResults: lambda command: self.outbox.keep(command.results),
             c.DropResults: lambda command: self.outbox.drop(command.fences),
@@ -204,6 +205,10 @@ class Shell:
     def _send_report(self, command: c.SendReport) -> None:
         if self._stream is not None and self._stream.number == command.stream:
             self._stream.send(command)
+
+    def _announce_hold(self, command: c.AnnounceHold) -> None:
+        if self._stream is not None and self._stream.number == command.stream:
+            self._stream.announce_hold(command.seconds)
 
     async def _beat(self, command: c.SendBeat) -> None:
         self.post(await self.beats.send(command))

@@ -40,7 +40,7 @@ async def wire(process: Process, config: WorkerAgentConfig, warden_fd: int) -> N
     process.at_shutdown("send traces and metrics", observed.close)
     identity = IdentityFile(folder / "identity")
     shell = Shell(
-        Agent(config.schedulers, identity.read(spare=str(uuid.uuid4()))),
+        Agent(config.schedulers, identity.read(spare=str(uuid.uuid4())), config.hold),
         introduce(config, worker),
         Catalog(Node(worker=worker, grace=config.kill_grace, overflow=config.spool.when_full)),
         identity,

@@ -156,6 +156,7 @@ def commands_bytes(command: c.SendCommands, n: int, relay_address: Callable[[str
     for fence, relay in command.placements:
         message.placements.add(fence=str(fence), relay_id=relay.id, relay_address=relay.address)
     message.list_held = command.list_held
+    message.hold_ms = int(command.hold * 1000)
     if command.starts:
         _add_starts(message, command, n, relay_address)
     return response.SerializeToString()

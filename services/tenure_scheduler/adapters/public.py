@@ -163,4 +163,5 @@ def worker_message(worker: Worker) -> workers_pb.Worker:
         reduced_guarantees=worker.reduced_guarantees,
         drain_deadline=timestamp(worker.drain_deadline_ns) if worker.drain_deadline_ns else None,
         reason=worker.reason,
+        held_until=timestamp(worker.hold_until_ns) if worker.hold_until_ns else None,
     )

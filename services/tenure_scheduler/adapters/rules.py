@@ -153,7 +153,12 @@ RULES: Final[Rules] = {
         "counts": mapping(label_key(), number(min=0, max=1 << 62), max=100),
         "indexed": mapping(label_key(), number(min=0, max=4096), max=100),
     },
-    session_pb.SessionRequest: {"kind": one_of(), "hello": message(), "report": anything()},
+    session_pb.SessionRequest: {
+        "kind": one_of(),
+        "hello": message(),
+        "report": anything(),
+        "hold": anything(),
+    },
     session_pb.Hello: {
         "worker": _worker(),
         "instance": text(required=True, max=64),

@@ -112,8 +112,12 @@ async def _read(requests: AsyncIterator[pb.SessionRequest], poster: Poster, stre
     """Hand reports to the core until the agent ends the stream or says nonsense."""
     try:
         async for request in requests:
-            if request.WhichOneof("kind") != "report":
-                raise InvalidArgument("only reports follow a hello")
+            kind = request.WhichOneof("kind")
+            if kind == "hold":
+                poster.post(e.HoldAnnounced(stream.worker, stream.number, request.hold.hold_ms / 1000))
+                continue
+            if kind != "report":
+                raise InvalidArgument("only reports and holds follow a hello")
             report = request.report
             news = reports_of(report.attempts)
             poster.post(

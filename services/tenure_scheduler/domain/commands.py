@@ -12,7 +12,7 @@ from typing import ClassVar, TypeAlias
 
 from tenure_core.fence import Fence
 from tenure_core.states import AttemptOutcome
-from tenure_core.timing import Instant
+from tenure_core.timing import Duration, Instant
 from tenure_scheduler.domain.model import Attempt, Relay, Task, Worker
 
 
@@ -67,6 +67,8 @@ class SendCommands:
     """Attempts whose output goes to another relay from now on."""
     list_held: bool = False
     """The worker is to list everything that it holds: `LevelReported`."""
+    hold: Duration = 0.0
+    """A hold of so many seconds is committed; 0: none was announced."""
 
     @property
     def needs_proof(self) -> bool:
@@ -76,7 +78,8 @@ class SendCommands:
     @property
     def only_accepts(self) -> bool:
         """Whether it tells nothing that the worker has to act on: results that it need not repeat."""
-        return not (self.starts or self.stops or self.fenced or self.placements or self.list_held)
+        urgent = self.starts or self.stops or self.fenced or self.placements
+        return not (urgent or self.list_held or self.hold)
 
 
 @dataclass(slots=True)

@@ -124,12 +124,25 @@ def declare_due(world: World) -> None:
         if chance is None:
             return
         if chance > world.now.boot:
+            unheld = storms.next_chance(world, worker, held=False) or chance
+            if unheld <= world.now.boot:
+                _lose_exclusive(world, worker)
+            else:
+                chance = min(chance, unheld)
             again = chance if again is None else min(again, chance)
         else:
             declare_lost(world, worker, worker.gone_evidence)
     if again is not None:
         world.timers.at(again, declare_due, world)
     storms.calm(world)
+
+
+def _lose_exclusive(world: World, worker: Worker) -> None:
+    """A hold spares `continue` tasks: what a worker may not run beyond its lease has ended with that."""
+    for task in list(worker.attempts.values()):
+        due = world.exclusive.get(task.id)
+        if due is not None and task.profile.on_disconnect is OnDisconnect.STOP:
+            lose_when_safe(world, task, due, worker.gone_evidence, worker.gone_saw)
 
 
 def declare_lost(world: World, worker: Worker, evidence: LossEvidence) -> None:
@@ -192,6 +205,8 @@ def on_dead_declared(world: World, event: DeadDeclared) -> None:
 def on_hold(world: World, event: HoldAnnounced) -> None:
     """A planned restart: the worker's losses wait, committed, so that a new leader waits as well."""
     worker = world.workers.get(event.worker)
-    if worker is not None and worker.stream == event.stream:
-        worker.hold_until_ns = world.now.utc_after(min(event.seconds, world.config.hold_limit))
+    if worker is not None and worker.stream == event.stream and worker.ready:
+        seconds = min(event.seconds, world.config.hold_limit)
+        worker.hold_until_ns = world.now.utc_after(seconds)
         world.touch_worker(worker)
+        world.to_worker(worker).hold = seconds

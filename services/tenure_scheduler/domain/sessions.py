@@ -152,9 +152,10 @@ def refuse(
 
 
 def _await_other(world: World, worker: Worker, event: HelloReceived) -> None:
-    """Another instance holds the name but is not connected: it may take `reattach_grace` to come back."""
+    """Another instance holds the name but is not connected: it may take `reattach_grace`, or the time that it
+    announced, to come back."""
     since = max(worker.disconnected_at, world.storm.start_until - world.config.grace)
-    due = since + world.config.reattach_grace
+    due = max(since + world.config.reattach_grace, storms.hold_of(world, worker))
     if due <= world.now.boot:
         _join(world, worker, event, DELETE)
         return

@@ -37,6 +37,12 @@ def in_grace(world: World, worker: Worker) -> bool:
     return world.now.boot < grace_of(world, worker)
 
 
+def hold_of(world: World, worker: Worker) -> Instant:
+    """Until when a planned restart of the worker's agent may take."""
+    now = world.now
+    return now.until(worker.hold_until_ns, world.config.hold_limit) if worker.hold_until_ns else now.boot
+
+
 def note_live(world: World) -> None:
     """Record how many workers are live now; to be called after every change of it."""
     storm, now = world.storm, world.now.boot
@@ -82,12 +88,15 @@ def note_gone(world: World, worker: Worker) -> None:
         storm.pause_until = storm.next_at = now + config.storm_pause
 
 
-def next_chance(world: World, worker: Worker) -> Instant | None:
-    """When this worker may be declared lost at the earliest; None: not before some worker is live again."""
+def next_chance(world: World, worker: Worker, *, held: bool = True) -> Instant | None:
+    """When this worker may be declared lost at the earliest; None: not before some worker is live again.
+
+    Without `held` as if no hold had been announced.
+    """
     storm, now = world.storm, world.now
     if storm.all_lost:
         return None
-    hold = now.until(worker.hold_until_ns, world.config.hold_limit) if worker.hold_until_ns else now.boot
+    hold = hold_of(world, worker) if held else now.boot
     chance = max(now.boot, hold, grace_of(world, worker))
     return max(chance, storm.next_at) if storm.active else chance
 

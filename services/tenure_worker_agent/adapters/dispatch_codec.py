@@ -13,7 +13,7 @@ from typing import Any, Final
 from tenure.dispatch.v1 import worker_session_service_pb2 as pb
 from tenure.v1.worker_admin_service_pb2 import Capacity, WorkerPhase
 from tenure_core.states import AttemptOutcome
-from tenure_core.timing import SECOND_NS, UtcNs
+from tenure_core.timing import SECOND_NS, Duration, UtcNs
 from tenure_worker_agent.adapters.traces import Traces
 from tenure_worker_agent.domain import commands as c
 from tenure_worker_agent.domain import events as e
@@ -100,6 +100,11 @@ def report_bytes(
             told.whole = True
             _add_held(told.held.add, level.held)
     return request.SerializeToString()
+
+
+def hold_bytes(seconds: Duration) -> bytes:
+    """The announcement of a planned restart."""
+    return pb.SessionRequest(hold=pb.Hold(hold_ms=int(seconds * 1000))).SerializeToString()
 
 
 def _tell(report: pb.AttemptReport, news: c.News) -> None:
@@ -197,6 +202,7 @@ class Reader:
             [(placement.fence, placement.relay_address) for placement in message.placements],
             [Start(start.fence, self._plan(start), start.relay_address) for start in message.starts],
             message.list_held,
+            message.hold_ms > 0,
         )
 
     def _plan(self, start: pb.Start) -> Plan:

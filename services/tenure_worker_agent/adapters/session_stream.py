@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import grpc
 
+from tenure_core.timing import Duration
 from tenure_runtime import failpoints
 from tenure_runtime.rpc.status import from_rpc_error
-from tenure_worker_agent.adapters.dispatch_codec import Reader, report_bytes
+from tenure_worker_agent.adapters.dispatch_codec import Reader, hold_bytes, report_bytes
 from tenure_worker_agent.domain import events as e
 from tenure_worker_agent.domain.commands import Level, News, SendReport
 
@@ -40,6 +41,7 @@ class SessionStream:
         self._level_after = 0
         """How much of the news the level takes for told."""
         self._last_command = 0
+        self._hold: Duration = 0.0
         self._unsaid = False
         self._stopping = False
         self._closing = False
@@ -53,6 +55,11 @@ class SessionStream:
         self._last_command = report.last_command
         self._stopping |= report.stopping
         self._unsaid = True
+        self._wake.set()
+
+    def announce_hold(self, seconds: Duration) -> None:
+        """Tell the leader how long this process may be away."""
+        self._hold = seconds
         self._wake.set()
 
     def close(self) -> None:
@@ -98,6 +105,9 @@ class SessionStream:
                 while self._unsaid:
                     await call.write(self._next_report())
                     await asyncio.sleep(PACE)
+                if self._hold:
+                    seconds, self._hold = self._hold, 0.0
+                    await call.write(hold_bytes(seconds))
                 if self._closing:
                     break
             await call.done_writing()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from tenure_core.timing import FOREVER, Instant, Now
+from tenure_core.timing import FOREVER, Duration, Instant, Now
 from tenure_worker_agent.domain import events as e
-from tenure_worker_agent.domain.commands import Command, GiveUp, Level, News, SendReport
+from tenure_worker_agent.domain.commands import AnnounceHold, Command, GiveUp, Level, News, SendReport
 from tenure_worker_agent.domain.connection import Connection
 from tenure_worker_agent.domain.holdings import Holdings
 from tenure_worker_agent.domain.identity import Identity
@@ -22,6 +22,8 @@ from tenure_worker_agent.domain.turn import Turn
 
 ACK_DELAY: Final = 0.25
 """How long the number of a command may wait for a report that takes it along."""
+HOLD_PATIENCE: Final = 1.0
+"""Seconds that an end waits at most for the answer that its hold is committed."""
 LAST_WORDS: Final = 5.0
 """Seconds that an end waits at most for the last results to be acknowledged."""
 
@@ -29,7 +31,7 @@ LAST_WORDS: Final = 5.0
 class Agent:
     """The whole agent, without its hands."""
 
-    def __init__(self, schedulers: Iterable[str], identity: Identity) -> None:
+    def __init__(self, schedulers: Iterable[str], identity: Identity, hold: Duration = 0.0) -> None:
         self._turn = turn = Turn()
         places = Places(schedulers)
         self.lease = Lease(turn, places)
@@ -45,6 +47,9 @@ class Agent:
         self._list_due = False
         """It asked for all of it."""
         self._leave_by: Instant = FOREVER
+        self._hold = hold
+        """For how long an orderly end of this process asks that its tasks are left where they are; 0: not."""
+        self._hold_unanswered = False
         self._dying = ""
         """Why this process gives up once its last words are said."""
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -117,14 +122,21 @@ class Agent:
         self._leave_by = self._turn.now.boot + LAST_WORDS
 
     def _on_stop_requested(self, _: e.StopRequested) -> None:
-        # Tasks run on; only what a stopping warden ended has last words that nobody else would say.
-        patience = LAST_WORDS if self.starting.closed else 0.0
+        """Tasks run on; only what a stopping warden ended has last words that nobody else would say."""
+        patience = 0.0
+        if self.starting.closed:
+            patience = LAST_WORDS
+        elif self._hold and self.holdings.attempts and self.connection.is_held:
+            patience, self._hold_unanswered = HOLD_PATIENCE, True
+            self._turn.do(AnnounceHold(self.connection.stream, self._hold))
         self._leave_by = min(self._leave_by, self._turn.now.boot + patience)
 
     def _leave_when_said(self) -> None:
         if self._leave_by == FOREVER:
             return
-        said = not self.holdings.unanswered and not self.holdings.news
+        said = not self._hold_unanswered
+        if self.starting.closed:
+            said = not self.holdings.unanswered and not self.holdings.news
         if self._turn.now.boot < self._leave_by and not said and self.connection.is_held:
             return
         self._leave_by = FOREVER
@@ -167,6 +179,7 @@ class Agent:
         if event.starts:
             self.starting.take(event.starts)
         self._list_due |= event.list_held
+        self._hold_unanswered &= not event.held
 
     def _on_stream_ended(self, event: e.StreamEnded) -> None:
         if self.connection.ended(event):

@@ -111,6 +111,14 @@ class SendReport:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnounceHold:
+    """Tell the leader that this process restarts on purpose; a Commanded with `held` answers."""
+
+    stream: int
+    seconds: Duration
+
+
+@dataclass(frozen=True, slots=True)
 class SendBeat:
     """Renew the lease through this replica; answer with BeatAcked or BeatFailed."""
 
@@ -236,6 +244,7 @@ Command: TypeAlias = (
     | OpenStream
     | CloseStream
     | SendReport
+    | AnnounceHold
     | SendBeat
     | KeepResults
     | DropResults

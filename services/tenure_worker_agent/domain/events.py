@@ -143,6 +143,8 @@ class Commanded:
     starts: list[Start] = field(default_factory=list)
     list_held: bool = False
     """The leader wants to know everything that is held."""
+    held: bool = False
+    """The hold that was announced is committed."""
 
 
 @dataclass(frozen=True, slots=True)

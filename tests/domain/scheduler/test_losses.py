@@ -117,6 +117,73 @@ def test_a_hold_delays_the_loss_and_survives_the_leader() -> None:
     assert rig.task(task).attempts[0].outcome is AttemptOutcome.LOST
 
 
+def test_a_hold_is_answered_when_it_is_committed_and_is_no_longer_than_allowed() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    rig.clear()
+    rig.decide(e.HoldAnnounced("w1", agent.stream, 500.0))
+    (answer,) = rig.waiting
+    assert isinstance(answer, c.SendCommands)
+    assert (answer.hold, answer.only_accepts) == (60.0, False)
+    assert rig.store.workers["w1"].hold_until_ns == 0
+    rig.settle()
+    assert rig.store.workers["w1"].hold_until_ns == rig.now.utc_after(60.0)
+
+
+def test_a_hold_delays_an_early_loss_and_ends_with_the_next_hello() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    rig.do(e.HoldAnnounced("w1", agent.stream, 40.0))
+    agent.reset()
+    rig.after(39.0)
+    assert task.attempt == 1
+    agent.hello()
+    agent.reset()
+    rig.after(2.1)
+    assert task.attempts[0].evidence is LossEvidence.AGENT_UNREACHABLE
+
+
+def test_a_hold_spares_continue_tasks_and_no_exclusive_ones() -> None:
+    rig = Rig()
+    first = rig.worker("w1")
+    kept, exclusive = rig.a_task().running_on(first), rig.a_task(STOP).running_on(first)
+    rig.do(e.HoldAnnounced("w1", first.stream, 60.0))
+    first.end()
+    second = rig.worker("w2")
+    rig.expire(first)
+    rig.after(11.9)
+    assert exclusive.attempt == 1
+    rig.after(0.2)
+    assert exclusive.worker is second.record
+    assert (kept.attempt, first.verdict()) == (1, WorkerVerdict.ACTIVE)
+    first.hello()
+    assert (stands(kept), kept.attempt) == (TaskState.RUNNING, 1)
+
+
+def test_another_instance_does_not_replace_one_that_announced_to_be_back() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    rig.do(e.HoldAnnounced("w1", agent.stream, 30.0))
+    agent.end()
+    Agent(rig, "w1", instance="i2").hello()
+    rig.after(29.0)
+    assert task.attempt == 1
+    rig.after(2.0)
+    assert task.attempts[0].evidence is LossEvidence.WORKER_REPLACED
+
+
+def test_who_is_declared_dead_is_lost_in_spite_of_a_hold() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    rig.do(e.HoldAnnounced("w1", agent.stream, 60.0))
+    agent.end()
+    rig.do(e.DeadDeclared(1, ["w1"]))
+    assert task.attempts[0].evidence is LossEvidence.DECLARED_DEAD
+
+
 def test_a_stop_task_goes_on_only_term_and_margin_after_the_proof() -> None:
     rig = Rig()
     first = rig.worker("w1")

@@ -248,6 +248,12 @@ class SchedulerMachine(RuleBasedStateMachine):
                 self.do(node.digest())
                 assert not node.list_wanted or not node.stream, "the list repairs what the digest showed"
 
+    @rule(name=names, seconds=st.sampled_from([1.0, 30.0, 500.0]))
+    def announce_hold(self, name: str, seconds: float) -> None:
+        node = self.nodes[name]
+        if node.welcome and node.stream:
+            self.do(e.HoldAnnounced(name, node.stream, seconds))
+
     @rule(data=st.data(), state=st.sampled_from([LogState.COMPLETE, LogState.INCOMPLETE]))
     def log_arrives(self, data: st.DataObject, state: LogState) -> None:
         if known := self.known():

@@ -39,8 +39,8 @@ def process(number: int, *, exclusive: bool = False, relay: str = "r:1") -> Star
 class Rig:
     """One agent, its clock, and everything that it asked for and nobody has done yet."""
 
-    def __init__(self, identity: Identity | None = None) -> None:
-        self.agent = Agent(PLACES, identity or Identity(spare="spare"))
+    def __init__(self, identity: Identity | None = None, *, hold: float = 0.0) -> None:
+        self.agent = Agent(PLACES, identity or Identity(spare="spare"), hold)
         self.boot = 1000.0
         self.chance = 0.5
         self.asked: list[c.Command] = []

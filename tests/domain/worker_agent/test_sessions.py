@@ -231,3 +231,40 @@ def test_a_stop_ends_the_stream_and_leaves_tasks_alone() -> None:
     assert rig.one(c.Finished)
     assert not rig.take(c.StopProcess)
     assert not rig.take(c.SaveIdentity)
+
+
+def test_an_agent_that_is_told_to_end_announces_a_hold_and_leaves_when_it_is_committed() -> None:
+    rig = Rig(hold=30.0).connected()
+    rig.command(process(1))
+    rig.do(e.StopRequested())
+    assert rig.one(c.AnnounceHold) == c.AnnounceHold(rig.stream, 30.0)
+    rig.command(process(2))
+    assert not rig.take(c.CloseStream)
+    rig.command(held=True)
+    assert rig.one(c.CloseStream)
+    rig.lose_stream()
+    assert rig.one(c.Finished)
+
+
+def test_it_does_not_wait_long_for_the_answer() -> None:
+    rig = Rig(hold=30.0).connected()
+    rig.command(process(1))
+    rig.do(e.StopRequested())
+    rig.wait(0.9)
+    assert not rig.take(c.CloseStream)
+    rig.wait(0.2)
+    assert rig.one(c.CloseStream)
+
+
+def test_nothing_is_held_for_a_worker_without_attempts_or_on_a_node_that_is_shut_down() -> None:
+    rig = Rig(hold=30.0).connected()
+    rig.do(e.StopRequested())
+    assert rig.one(c.CloseStream)
+    rig = Rig(hold=30.0).connected()
+    rig.command(process(1))
+    rig.do(e.WardenStopping())
+    rig.exited(1)
+    rig.command(accepted=[fence(1)])
+    rig.do(e.StopRequested())
+    assert rig.one(c.CloseStream)
+    assert not rig.take(c.AnnounceHold)

@@ -235,3 +235,46 @@ async def test_an_upgraded_warden_keeps_agent_and_tasks(a_fleet: Fleets, tmp_pat
         tasks = await client.wait_many([*before, *after], timeout=20)
         assert [(t.attempt.number, t.attempt.exit_code) for t in tasks] == [(1, 1), (1, 2), (1, 3)]
         assert await agent_pid(fleet, "worker-1") == agent
+
+
+async def test_an_agent_that_restarts_on_purpose_may_take_longer_than_its_lease_lasts(
+    a_fleet: Fleets, tmp_path: Path
+) -> None:
+    """Two agents end and both come back late; only that of the one that was killed is given up."""
+    gate = tmp_path / "gate"
+    options = {"workers.ttl": "3s", "workers.reattach_grace": "60s"}
+    async with a_fleet(agents=3, scheduler_options=options) as (fleet, client):
+        ids = await submit(client, [until_gate(gate, 0) for _ in range(9)])
+        running = await until_running(client, ids)
+        of = {name: [t.id for t in running if t.attempt.worker == name] for name in ("worker-1", "worker-2")}
+        assert all(of.values()), of
+        sessions = {worker.name: worker.session for worker in await client.workers()}
+        ended = {
+            "worker-1": await signal_agent(fleet, "worker-1", signal.SIGTERM),
+            "worker-2": await signal_agent(fleet, "worker-2", signal.SIGKILL),
+        }
+        successors = [await _stopped_successor(fleet, name, old) for name, old in ended.items()]
+        assert (await client.worker("worker-1")).worker.HasField("held_until")
+        await eventually(lambda: len(starts(gate)) == 9 + len(of["worker-2"]), within=20)
+        for pid in successors:
+            os.kill(pid, signal.SIGCONT)
+        gate.touch()
+        tasks = {task.id: task for task in await client.wait_many(ids, timeout=30)}
+        assert {tasks[each].attempt.number for each in of["worker-2"]} == {2}
+        assert {tasks[each].attempt.number for each in of["worker-1"]} == {1}
+        assert {tasks[each].losses for each in of["worker-1"]} == {0}
+        after = {worker.name: worker for worker in await client.workers()}
+        assert after["worker-1"].session > sessions["worker-1"], "its lease had ended"
+        assert not after["worker-1"].HasField("held_until")
+
+
+async def _stopped_successor(fleet: Fleet, name: str, old: int) -> int:
+    """Stop the agent that follows one that ended, before it can say Hello."""
+
+    async def found() -> int:
+        pid = await agent_pid(fleet, name)
+        return pid if pid != old else 0
+
+    pid = await eventually(found, what="another agent is started")
+    os.kill(pid, signal.SIGSTOP)
+    return pid

@@ -63,7 +63,7 @@ class Capacity(_message.Message):
     def __init__(self, cpu_milli: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., counts: _Optional[_Mapping[str, int]] = ..., indexed: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("name", "verdict", "cordoned", "phase", "connected", "session", "instance", "boot_id", "labels", "capacity", "granted", "attempts", "version", "updated_at", "task_types", "reduced_guarantees", "drain_deadline", "reason")
+    __slots__ = ("name", "verdict", "cordoned", "phase", "connected", "session", "instance", "boot_id", "labels", "capacity", "granted", "attempts", "version", "updated_at", "task_types", "reduced_guarantees", "drain_deadline", "reason", "held_until")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +89,7 @@ class Worker(_message.Message):
     REDUCED_GUARANTEES_FIELD_NUMBER: _ClassVar[int]
     DRAIN_DEADLINE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    HELD_UNTIL_FIELD_NUMBER: _ClassVar[int]
     name: str
     verdict: WorkerVerdict
     cordoned: bool
@@ -107,7 +108,8 @@ class Worker(_message.Message):
     reduced_guarantees: _containers.RepeatedScalarFieldContainer[str]
     drain_deadline: _timestamp_pb2.Timestamp
     reason: str
-    def __init__(self, name: _Optional[str] = ..., verdict: _Optional[_Union[WorkerVerdict, str]] = ..., cordoned: _Optional[bool] = ..., phase: _Optional[_Union[WorkerPhase, str]] = ..., connected: _Optional[bool] = ..., session: _Optional[int] = ..., instance: _Optional[str] = ..., boot_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., granted: _Optional[_Union[Capacity, _Mapping]] = ..., attempts: _Optional[int] = ..., version: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., task_types: _Optional[_Iterable[str]] = ..., reduced_guarantees: _Optional[_Iterable[str]] = ..., drain_deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
+    held_until: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., verdict: _Optional[_Union[WorkerVerdict, str]] = ..., cordoned: _Optional[bool] = ..., phase: _Optional[_Union[WorkerPhase, str]] = ..., connected: _Optional[bool] = ..., session: _Optional[int] = ..., instance: _Optional[str] = ..., boot_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., granted: _Optional[_Union[Capacity, _Mapping]] = ..., attempts: _Optional[int] = ..., version: _Optional[str] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., task_types: _Optional[_Iterable[str]] = ..., reduced_guarantees: _Optional[_Iterable[str]] = ..., drain_deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., held_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WorkerFilter(_message.Message):
     __slots__ = ("names", "verdicts", "labels")

@@ -28,7 +28,7 @@ from tenure.v1 import task_pb2 as tenure_dot_v1_dot_task__pb2
 from tenure.v1 import worker_admin_service_pb2 as tenure_dot_v1_dot_worker__admin__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/tenure/dispatch/v1/worker_session_service.proto\x12\x12tenure.dispatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17tenure/v1/options.proto\x1a\x14tenure/v1/task.proto\x1a$tenure/v1/worker_admin_service.proto\"\x81\x01\n\x0eSessionRequest\x12\x31\n\x05hello\x18\x01 \x01(\x0b\x32\x19.tenure.dispatch.v1.HelloH\x00R\x05hello\x12\x34\n\x06report\x18\x02 \x01(\x0b\x32\x1a.tenure.dispatch.v1.ReportH\x00R\x06reportB\x06\n\x04kind\"\x8a\x04\n\x05Hello\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x1a\n\x08instance\x18\x02 \x01(\tR\x08instance\x12\x17\n\x07\x62oot_id\x18\x03 \x01(\tR\x06\x62ootId\x12\x18\n\x07\x63onnect\x18\x04 \x01(\x04R\x07\x63onnect\x12 \n\x0bincarnation\x18\x05 \x01(\x04R\x0bincarnation\x12\x14\n\x05\x65poch\x18\x06 \x01(\x04R\x05\x65poch\x12\x18\n\x07version\x18\x07 \x01(\tR\x07version\x12/\n\x08\x63\x61pacity\x18\x08 \x01(\x0b\x32\x13.tenure.v1.CapacityR\x08\x63\x61pacity\x12=\n\x06labels\x18\t \x03(\x0b\x32%.tenure.dispatch.v1.Hello.LabelsEntryR\x06labels\x12\x1d\n\ntask_types\x18\n \x03(\tR\ttaskTypes\x12\x33\n\x04held\x18\x0b \x03(\x0b\x32\x1f.tenure.dispatch.v1.HeldAttemptR\x04held\x12-\n\x12reduced_guarantees\x18\x0c \x03(\tR\x11reducedGuarantees\x12\x1a\n\x08welcomed\x18\r \x01(\x04R\x08welcomed\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x82\x02\n\x0bHeldAttempt\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12\x18\n\x07started\x18\x02 \x01(\x08R\x07started\x12\x39\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12\x39\n\x06result\x18\x04 \x01(\x0b\x32!.tenure.dispatch.v1.AttemptResultR\x06result\x12\x10\n\x03pid\x18\x05 \x01(\rR\x03pid\x12\x1a\n\x08stopping\x18\x06 \x01(\x08R\x08stopping\x12\x1f\n\x0bstart_ticks\x18\x07 \x01(\x04R\nstartTicks\"\xc9\x01\n\x06Report\x12!\n\x0clast_command\x18\x01 \x01(\x04R\x0blastCommand\x12=\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32!.tenure.dispatch.v1.AttemptReportR\x08\x61ttempts\x12,\n\x05phase\x18\x03 \x01(\x0e\x32\x16.tenure.v1.WorkerPhaseR\x05phase\x12/\n\x05level\x18\x04 \x01(\x0b\x32\x19.tenure.dispatch.v1.LevelR\x05level\"\xa3\x01\n\x05Level\x12!\n\x0clast_command\x18\x01 \x01(\x04R\x0blastCommand\x12\x14\n\x05\x63ount\x18\x02 \x01(\rR\x05\x63ount\x12\x16\n\x06\x64igest\x18\x03 \x01(\x06R\x06\x64igest\x12\x14\n\x05whole\x18\x04 \x01(\x08R\x05whole\x12\x33\n\x04held\x18\x05 \x03(\x0b\x32\x1f.tenure.dispatch.v1.HeldAttemptR\x04held\"\x9e\x02\n\rAttemptReport\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12>\n\x07started\x18\x02 \x01(\x0b\x32\".tenure.dispatch.v1.AttemptStartedH\x00R\x07started\x12;\n\x06result\x18\x03 \x01(\x0b\x32!.tenure.dispatch.v1.AttemptResultH\x00R\x06result\x12!\n\x0bnot_started\x18\x04 \x01(\tH\x00R\nnotStarted\x12\x1a\n\x07stopped\x18\x05 \x01(\x08H\x00R\x07stopped\x12\x33\n\x03\x65nd\x18\x06 \x01(\x0b\x32!.tenure.dispatch.v1.AttemptResultR\x03\x65ndB\x06\n\x04kind\"o\n\x0e\x41ttemptStarted\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12\x1f\n\x0bstart_ticks\x18\x02 \x01(\x04R\nstartTicks\x12*\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\"\xbf\x03\n\rAttemptResult\x12\x33\n\x07outcome\x18\x01 \x01(\x0e\x32\x19.tenure.v1.AttemptOutcomeR\x07outcome\x12 \n\texit_code\x18\x02 \x01(\x05H\x00R\x08\x65xitCode\x88\x01\x01\x12\x1b\n\x06signal\x18\x03 \x01(\rH\x01R\x06signal\x88\x01\x01\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason\x12\x33\n\x08\x65vidence\x18\x05 \x01(\x0e\x32\x17.tenure.v1.LossEvidenceR\x08\x65vidence\x12\x39\n\nstarted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12\x35\n\x08\x65nded_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndedAt\x12/\n\x03log\x18\x08 \x01(\x0b\x32\x1d.tenure.dispatch.v1.LogFinalsR\x03log\x12\x10\n\x03pid\x18\t \x01(\rR\x03pid\x12\x1f\n\x0bstart_ticks\x18\n \x01(\x04R\nstartTicksB\x0c\n\n_exit_codeB\t\n\x07_signal\"m\n\tLogFinals\x12\x16\n\x06\x66rames\x18\x01 \x01(\x04R\x06\x66rames\x12\x16\n\x06stdout\x18\x02 \x01(\x04R\x06stdout\x12\x16\n\x06stderr\x18\x03 \x01(\x04R\x06stderr\x12\x18\n\x07records\x18\x04 \x01(\x04R\x07records\"\x83\x02\n\x0fSessionResponse\x12\x37\n\x07welcome\x18\x01 \x01(\x0b\x32\x1b.tenure.dispatch.v1.WelcomeH\x00R\x07welcome\x12:\n\x08redirect\x18\x02 \x01(\x0b\x32\x1c.tenure.dispatch.v1.RedirectH\x00R\x08redirect\x12\x37\n\x07refusal\x18\x03 \x01(\x0b\x32\x1b.tenure.dispatch.v1.RefusalH\x00R\x07refusal\x12:\n\x08\x63ommands\x18\x04 \x01(\x0b\x32\x1c.tenure.dispatch.v1.CommandsH\x00R\x08\x63ommandsB\x06\n\x04kind\"\xa3\x02\n\x07Welcome\x12\x18\n\x07session\x18\x01 \x01(\x04R\x07session\x12\x18\n\x07\x63onnect\x18\x02 \x01(\x04R\x07\x63onnect\x12\x19\n\x08lease_id\x18\x03 \x01(\x03R\x07leaseId\x12#\n\rlive_revision\x18\x04 \x01(\x03R\x0cliveRevision\x12\x15\n\x06ttl_ms\x18\x05 \x01(\rR\x05ttlMs\x12\x1b\n\tmargin_ms\x18\x06 \x01(\rR\x08marginMs\x12 \n\x0bincarnation\x18\x07 \x01(\x04R\x0bincarnation\x12\x14\n\x05\x65poch\x18\x08 \x01(\x04R\x05\x65poch\x12\x18\n\x07\x61\x64opted\x18\t \x03(\tR\x07\x61\x64opted\x12\x1e\n\nschedulers\x18\n \x03(\tR\nschedulers\"1\n\x08Redirect\x12%\n\x0eleader_address\x18\x01 \x01(\tR\rleaderAddress\"a\n\x07Refusal\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12$\n\x0eretry_after_ms\x18\x03 \x01(\rR\x0cretryAfterMs\"\xb1\x02\n\x08\x43ommands\x12\x16\n\x06number\x18\x01 \x01(\x04R\x06number\x12\x31\n\x06starts\x18\x02 \x03(\x0b\x32\x19.tenure.dispatch.v1.StartR\x06starts\x12.\n\x05stops\x18\x03 \x03(\x0b\x32\x18.tenure.dispatch.v1.StopR\x05stops\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x04 \x03(\tR\x08\x61\x63\x63\x65pted\x12\x32\n\x06\x66\x65nced\x18\x05 \x03(\x0b\x32\x1a.tenure.dispatch.v1.FencedR\x06\x66\x65nced\x12=\n\nplacements\x18\x06 \x03(\x0b\x32\x1d.tenure.dispatch.v1.PlacementR\nplacements\x12\x1b\n\tlist_held\x18\x07 \x01(\x08R\x08listHeld\"a\n\tPlacement\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12\x19\n\x08relay_id\x18\x02 \x01(\tR\x07relayId\x12#\n\rrelay_address\x18\x03 \x01(\tR\x0crelayAddress\"\xac\x02\n\x05Start\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12\x12\n\x04spec\x18\x02 \x01(\x0cR\x04spec\x12@\n\x07granted\x18\x03 \x03(\x0b\x32&.tenure.dispatch.v1.Start.GrantedEntryR\x07granted\x12\x19\n\x08relay_id\x18\x04 \x01(\tR\x07relayId\x12#\n\rrelay_address\x18\x05 \x01(\tR\x0crelayAddress\x12 \n\x0btraceparent\x18\x06 \x01(\tR\x0btraceparent\x1aU\n\x0cGrantedEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0b\x32\x19.tenure.v1.GrantedIndexesR\x05value:\x02\x38\x01\"i\n\x04Stop\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12\x33\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tenure.v1.AttemptOutcomeR\x07outcome\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"P\n\x06\x46\x65nced\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12\x18\n\x07\x63urrent\x18\x02 \x01(\tR\x07\x63urrent\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"\x7f\n\x0b\x42\x65\x61tRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x18\n\x07session\x18\x02 \x01(\x04R\x07session\x12\x19\n\x08lease_id\x18\x03 \x01(\x03R\x07leaseId\x12#\n\rlive_revision\x18\x04 \x01(\x03R\x0cliveRevision\"j\n\x0c\x42\x65\x61tResponse\x12\x15\n\x06ttl_ms\x18\x01 \x01(\rR\x05ttlMs\x12\x1c\n\texclusive\x18\x02 \x03(\tR\texclusive\x12%\n\x0eleader_address\x18\x03 \x01(\tR\rleaderAddress2\xc5\x01\n\x14WorkerSessionService\x12\\\n\x07Session\x12\".tenure.dispatch.v1.SessionRequest\x1a#.tenure.dispatch.v1.SessionResponse\"\x04\x88\xb2\x19\x05(\x01\x30\x01\x12O\n\x04\x42\x65\x61t\x12\x1f.tenure.dispatch.v1.BeatRequest\x1a .tenure.dispatch.v1.BeatResponse\"\x04\x88\xb2\x19\x05\x42G\n\x16\x64\x65v.tenure.dispatch.v1P\x01Z+tenure.dev/go/tenure/dispatch/v1;dispatchv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/tenure/dispatch/v1/worker_session_service.proto\x12\x12tenure.dispatch.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17tenure/v1/options.proto\x1a\x14tenure/v1/task.proto\x1a$tenure/v1/worker_admin_service.proto\"\xb1\x01\n\x0eSessionRequest\x12\x31\n\x05hello\x18\x01 \x01(\x0b\x32\x19.tenure.dispatch.v1.HelloH\x00R\x05hello\x12\x34\n\x06report\x18\x02 \x01(\x0b\x32\x1a.tenure.dispatch.v1.ReportH\x00R\x06report\x12.\n\x04hold\x18\x03 \x01(\x0b\x32\x18.tenure.dispatch.v1.HoldH\x00R\x04holdB\x06\n\x04kind\"\x8a\x04\n\x05Hello\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x1a\n\x08instance\x18\x02 \x01(\tR\x08instance\x12\x17\n\x07\x62oot_id\x18\x03 \x01(\tR\x06\x62ootId\x12\x18\n\x07\x63onnect\x18\x04 \x01(\x04R\x07\x63onnect\x12 \n\x0bincarnation\x18\x05 \x01(\x04R\x0bincarnation\x12\x14\n\x05\x65poch\x18\x06 \x01(\x04R\x05\x65poch\x12\x18\n\x07version\x18\x07 \x01(\tR\x07version\x12/\n\x08\x63\x61pacity\x18\x08 \x01(\x0b\x32\x13.tenure.v1.CapacityR\x08\x63\x61pacity\x12=\n\x06labels\x18\t \x03(\x0b\x32%.tenure.dispatch.v1.Hello.LabelsEntryR\x06labels\x12\x1d\n\ntask_types\x18\n \x03(\tR\ttaskTypes\x12\x33\n\x04held\x18\x0b \x03(\x0b\x32\x1f.tenure.dispatch.v1.HeldAttemptR\x04held\x12-\n\x12reduced_guarantees\x18\x0c \x03(\tR\x11reducedGuarantees\x12\x1a\n\x08welcomed\x18\r \x01(\x04R\x08welcomed\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x82\x02\n\x0bHeldAttempt\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12\x18\n\x07started\x18\x02 \x01(\x08R\x07started\x12\x39\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12\x39\n\x06result\x18\x04 \x01(\x0b\x32!.tenure.dispatch.v1.AttemptResultR\x06result\x12\x10\n\x03pid\x18\x05 \x01(\rR\x03pid\x12\x1a\n\x08stopping\x18\x06 \x01(\x08R\x08stopping\x12\x1f\n\x0bstart_ticks\x18\x07 \x01(\x04R\nstartTicks\"\xc9\x01\n\x06Report\x12!\n\x0clast_command\x18\x01 \x01(\x04R\x0blastCommand\x12=\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32!.tenure.dispatch.v1.AttemptReportR\x08\x61ttempts\x12,\n\x05phase\x18\x03 \x01(\x0e\x32\x16.tenure.v1.WorkerPhaseR\x05phase\x12/\n\x05level\x18\x04 \x01(\x0b\x32\x19.tenure.dispatch.v1.LevelR\x05level\"\x1f\n\x04Hold\x12\x17\n\x07hold_ms\x18\x01 \x01(\rR\x06holdMs\"\xa3\x01\n\x05Level\x12!\n\x0clast_command\x18\x01 \x01(\x04R\x0blastCommand\x12\x14\n\x05\x63ount\x18\x02 \x01(\rR\x05\x63ount\x12\x16\n\x06\x64igest\x18\x03 \x01(\x06R\x06\x64igest\x12\x14\n\x05whole\x18\x04 \x01(\x08R\x05whole\x12\x33\n\x04held\x18\x05 \x03(\x0b\x32\x1f.tenure.dispatch.v1.HeldAttemptR\x04held\"\x9e\x02\n\rAttemptReport\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12>\n\x07started\x18\x02 \x01(\x0b\x32\".tenure.dispatch.v1.AttemptStartedH\x00R\x07started\x12;\n\x06result\x18\x03 \x01(\x0b\x32!.tenure.dispatch.v1.AttemptResultH\x00R\x06result\x12!\n\x0bnot_started\x18\x04 \x01(\tH\x00R\nnotStarted\x12\x1a\n\x07stopped\x18\x05 \x01(\x08H\x00R\x07stopped\x12\x33\n\x03\x65nd\x18\x06 \x01(\x0b\x32!.tenure.dispatch.v1.AttemptResultR\x03\x65ndB\x06\n\x04kind\"o\n\x0e\x41ttemptStarted\x12\x10\n\x03pid\x18\x01 \x01(\rR\x03pid\x12\x1f\n\x0bstart_ticks\x18\x02 \x01(\x04R\nstartTicks\x12*\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x02\x61t\"\xbf\x03\n\rAttemptResult\x12\x33\n\x07outcome\x18\x01 \x01(\x0e\x32\x19.tenure.v1.AttemptOutcomeR\x07outcome\x12 \n\texit_code\x18\x02 \x01(\x05H\x00R\x08\x65xitCode\x88\x01\x01\x12\x1b\n\x06signal\x18\x03 \x01(\rH\x01R\x06signal\x88\x01\x01\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason\x12\x33\n\x08\x65vidence\x18\x05 \x01(\x0e\x32\x17.tenure.v1.LossEvidenceR\x08\x65vidence\x12\x39\n\nstarted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12\x35\n\x08\x65nded_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndedAt\x12/\n\x03log\x18\x08 \x01(\x0b\x32\x1d.tenure.dispatch.v1.LogFinalsR\x03log\x12\x10\n\x03pid\x18\t \x01(\rR\x03pid\x12\x1f\n\x0bstart_ticks\x18\n \x01(\x04R\nstartTicksB\x0c\n\n_exit_codeB\t\n\x07_signal\"m\n\tLogFinals\x12\x16\n\x06\x66rames\x18\x01 \x01(\x04R\x06\x66rames\x12\x16\n\x06stdout\x18\x02 \x01(\x04R\x06stdout\x12\x16\n\x06stderr\x18\x03 \x01(\x04R\x06stderr\x12\x18\n\x07records\x18\x04 \x01(\x04R\x07records\"\x83\x02\n\x0fSessionResponse\x12\x37\n\x07welcome\x18\x01 \x01(\x0b\x32\x1b.tenure.dispatch.v1.WelcomeH\x00R\x07welcome\x12:\n\x08redirect\x18\x02 \x01(\x0b\x32\x1c.tenure.dispatch.v1.RedirectH\x00R\x08redirect\x12\x37\n\x07refusal\x18\x03 \x01(\x0b\x32\x1b.tenure.dispatch.v1.RefusalH\x00R\x07refusal\x12:\n\x08\x63ommands\x18\x04 \x01(\x0b\x32\x1c.tenure.dispatch.v1.CommandsH\x00R\x08\x63ommandsB\x06\n\x04kind\"\xa3\x02\n\x07Welcome\x12\x18\n\x07session\x18\x01 \x01(\x04R\x07session\x12\x18\n\x07\x63onnect\x18\x02 \x01(\x04R\x07\x63onnect\x12\x19\n\x08lease_id\x18\x03 \x01(\x03R\x07leaseId\x12#\n\rlive_revision\x18\x04 \x01(\x03R\x0cliveRevision\x12\x15\n\x06ttl_ms\x18\x05 \x01(\rR\x05ttlMs\x12\x1b\n\tmargin_ms\x18\x06 \x01(\rR\x08marginMs\x12 \n\x0bincarnation\x18\x07 \x01(\x04R\x0bincarnation\x12\x14\n\x05\x65poch\x18\x08 \x01(\x04R\x05\x65poch\x12\x18\n\x07\x61\x64opted\x18\t \x03(\tR\x07\x61\x64opted\x12\x1e\n\nschedulers\x18\n \x03(\tR\nschedulers\"1\n\x08Redirect\x12%\n\x0eleader_address\x18\x01 \x01(\tR\rleaderAddress\"a\n\x07Refusal\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12$\n\x0eretry_after_ms\x18\x03 \x01(\rR\x0cretryAfterMs\"\xca\x02\n\x08\x43ommands\x12\x16\n\x06number\x18\x01 \x01(\x04R\x06number\x12\x31\n\x06starts\x18\x02 \x03(\x0b\x32\x19.tenure.dispatch.v1.StartR\x06starts\x12.\n\x05stops\x18\x03 \x03(\x0b\x32\x18.tenure.dispatch.v1.StopR\x05stops\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x04 \x03(\tR\x08\x61\x63\x63\x65pted\x12\x32\n\x06\x66\x65nced\x18\x05 \x03(\x0b\x32\x1a.tenure.dispatch.v1.FencedR\x06\x66\x65nced\x12=\n\nplacements\x18\x06 \x03(\x0b\x32\x1d.tenure.dispatch.v1.PlacementR\nplacements\x12\x1b\n\tlist_held\x18\x07 \x01(\x08R\x08listHeld\x12\x17\n\x07hold_ms\x18\x08 \x01(\rR\x06holdMs\"a\n\tPlacement\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12\x19\n\x08relay_id\x18\x02 \x01(\tR\x07relayId\x12#\n\rrelay_address\x18\x03 \x01(\tR\x0crelayAddress\"\xac\x02\n\x05Start\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12\x12\n\x04spec\x18\x02 \x01(\x0cR\x04spec\x12@\n\x07granted\x18\x03 \x03(\x0b\x32&.tenure.dispatch.v1.Start.GrantedEntryR\x07granted\x12\x19\n\x08relay_id\x18\x04 \x01(\tR\x07relayId\x12#\n\rrelay_address\x18\x05 \x01(\tR\x0crelayAddress\x12 \n\x0btraceparent\x18\x06 \x01(\tR\x0btraceparent\x1aU\n\x0cGrantedEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0b\x32\x19.tenure.v1.GrantedIndexesR\x05value:\x02\x38\x01\"i\n\x04Stop\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12\x33\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tenure.v1.AttemptOutcomeR\x07outcome\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"P\n\x06\x46\x65nced\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12\x18\n\x07\x63urrent\x18\x02 \x01(\tR\x07\x63urrent\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"\x7f\n\x0b\x42\x65\x61tRequest\x12\x16\n\x06worker\x18\x01 \x01(\tR\x06worker\x12\x18\n\x07session\x18\x02 \x01(\x04R\x07session\x12\x19\n\x08lease_id\x18\x03 \x01(\x03R\x07leaseId\x12#\n\rlive_revision\x18\x04 \x01(\x03R\x0cliveRevision\"j\n\x0c\x42\x65\x61tResponse\x12\x15\n\x06ttl_ms\x18\x01 \x01(\rR\x05ttlMs\x12\x1c\n\texclusive\x18\x02 \x03(\tR\texclusive\x12%\n\x0eleader_address\x18\x03 \x01(\tR\rleaderAddress2\xc5\x01\n\x14WorkerSessionService\x12\\\n\x07Session\x12\".tenure.dispatch.v1.SessionRequest\x1a#.tenure.dispatch.v1.SessionResponse\"\x04\x88\xb2\x19\x05(\x01\x30\x01\x12O\n\x04\x42\x65\x61t\x12\x1f.tenure.dispatch.v1.BeatRequest\x1a .tenure.dispatch.v1.BeatResponse\"\x04\x88\xb2\x19\x05\x42G\n\x16\x64\x65v.tenure.dispatch.v1P\x01Z+tenure.dev/go/tenure/dispatch/v1;dispatchv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,49 +45,51 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKERSESSIONSERVICE'].methods_by_name['Beat']._loaded_options = None
   _globals['_WORKERSESSIONSERVICE'].methods_by_name['Beat']._serialized_options = b'\210\262\031\005'
   _globals['_SESSIONREQUEST']._serialized_start=190
-  _globals['_SESSIONREQUEST']._serialized_end=319
-  _globals['_HELLO']._serialized_start=322
-  _globals['_HELLO']._serialized_end=844
-  _globals['_HELLO_LABELSENTRY']._serialized_start=787
-  _globals['_HELLO_LABELSENTRY']._serialized_end=844
-  _globals['_HELDATTEMPT']._serialized_start=847
-  _globals['_HELDATTEMPT']._serialized_end=1105
-  _globals['_REPORT']._serialized_start=1108
-  _globals['_REPORT']._serialized_end=1309
-  _globals['_LEVEL']._serialized_start=1312
-  _globals['_LEVEL']._serialized_end=1475
-  _globals['_ATTEMPTREPORT']._serialized_start=1478
-  _globals['_ATTEMPTREPORT']._serialized_end=1764
-  _globals['_ATTEMPTSTARTED']._serialized_start=1766
-  _globals['_ATTEMPTSTARTED']._serialized_end=1877
-  _globals['_ATTEMPTRESULT']._serialized_start=1880
-  _globals['_ATTEMPTRESULT']._serialized_end=2327
-  _globals['_LOGFINALS']._serialized_start=2329
-  _globals['_LOGFINALS']._serialized_end=2438
-  _globals['_SESSIONRESPONSE']._serialized_start=2441
-  _globals['_SESSIONRESPONSE']._serialized_end=2700
-  _globals['_WELCOME']._serialized_start=2703
-  _globals['_WELCOME']._serialized_end=2994
-  _globals['_REDIRECT']._serialized_start=2996
-  _globals['_REDIRECT']._serialized_end=3045
-  _globals['_REFUSAL']._serialized_start=3047
-  _globals['_REFUSAL']._serialized_end=3144
-  _globals['_COMMANDS']._serialized_start=3147
-  _globals['_COMMANDS']._serialized_end=3452
-  _globals['_PLACEMENT']._serialized_start=3454
-  _globals['_PLACEMENT']._serialized_end=3551
-  _globals['_START']._serialized_start=3554
-  _globals['_START']._serialized_end=3854
-  _globals['_START_GRANTEDENTRY']._serialized_start=3769
-  _globals['_START_GRANTEDENTRY']._serialized_end=3854
-  _globals['_STOP']._serialized_start=3856
-  _globals['_STOP']._serialized_end=3961
-  _globals['_FENCED']._serialized_start=3963
-  _globals['_FENCED']._serialized_end=4043
-  _globals['_BEATREQUEST']._serialized_start=4045
-  _globals['_BEATREQUEST']._serialized_end=4172
-  _globals['_BEATRESPONSE']._serialized_start=4174
-  _globals['_BEATRESPONSE']._serialized_end=4280
-  _globals['_WORKERSESSIONSERVICE']._serialized_start=4283
-  _globals['_WORKERSESSIONSERVICE']._serialized_end=4480
+  _globals['_SESSIONREQUEST']._serialized_end=367
+  _globals['_HELLO']._serialized_start=370
+  _globals['_HELLO']._serialized_end=892
+  _globals['_HELLO_LABELSENTRY']._serialized_start=835
+  _globals['_HELLO_LABELSENTRY']._serialized_end=892
+  _globals['_HELDATTEMPT']._serialized_start=895
+  _globals['_HELDATTEMPT']._serialized_end=1153
+  _globals['_REPORT']._serialized_start=1156
+  _globals['_REPORT']._serialized_end=1357
+  _globals['_HOLD']._serialized_start=1359
+  _globals['_HOLD']._serialized_end=1390
+  _globals['_LEVEL']._serialized_start=1393
+  _globals['_LEVEL']._serialized_end=1556
+  _globals['_ATTEMPTREPORT']._serialized_start=1559
+  _globals['_ATTEMPTREPORT']._serialized_end=1845
+  _globals['_ATTEMPTSTARTED']._serialized_start=1847
+  _globals['_ATTEMPTSTARTED']._serialized_end=1958
+  _globals['_ATTEMPTRESULT']._serialized_start=1961
+  _globals['_ATTEMPTRESULT']._serialized_end=2408
+  _globals['_LOGFINALS']._serialized_start=2410
+  _globals['_LOGFINALS']._serialized_end=2519
+  _globals['_SESSIONRESPONSE']._serialized_start=2522
+  _globals['_SESSIONRESPONSE']._serialized_end=2781
+  _globals['_WELCOME']._serialized_start=2784
+  _globals['_WELCOME']._serialized_end=3075
+  _globals['_REDIRECT']._serialized_start=3077
+  _globals['_REDIRECT']._serialized_end=3126
+  _globals['_REFUSAL']._serialized_start=3128
+  _globals['_REFUSAL']._serialized_end=3225
+  _globals['_COMMANDS']._serialized_start=3228
+  _globals['_COMMANDS']._serialized_end=3558
+  _globals['_PLACEMENT']._serialized_start=3560
+  _globals['_PLACEMENT']._serialized_end=3657
+  _globals['_START']._serialized_start=3660
+  _globals['_START']._serialized_end=3960
+  _globals['_START_GRANTEDENTRY']._serialized_start=3875
+  _globals['_START_GRANTEDENTRY']._serialized_end=3960
+  _globals['_STOP']._serialized_start=3962
+  _globals['_STOP']._serialized_end=4067
+  _globals['_FENCED']._serialized_start=4069
+  _globals['_FENCED']._serialized_end=4149
+  _globals['_BEATREQUEST']._serialized_start=4151
+  _globals['_BEATREQUEST']._serialized_end=4278
+  _globals['_BEATRESPONSE']._serialized_start=4280
+  _globals['_BEATRESPONSE']._serialized_end=4386
+  _globals['_WORKERSESSIONSERVICE']._serialized_start=4389
+  _globals['_WORKERSESSIONSERVICE']._serialized_end=4586
 # @@protoc_insertion_point(module_scope)

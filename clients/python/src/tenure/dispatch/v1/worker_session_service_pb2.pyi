@@ -13,12 +13,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SessionRequest(_message.Message):
-    __slots__ = ("hello", "report")
+    __slots__ = ("hello", "report", "hold")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     report: Report
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
+    hold: Hold
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("worker", "instance", "boot_id", "connect", "incarnation", "epoch", "version", "capacity", "labels", "task_types", "held", "reduced_guarantees", "welcomed")
@@ -86,6 +88,12 @@ class Report(_message.Message):
     phase: _worker_admin_service_pb2.WorkerPhase
     level: Level
     def __init__(self, last_command: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[AttemptReport, _Mapping]]] = ..., phase: _Optional[_Union[_worker_admin_service_pb2.WorkerPhase, str]] = ..., level: _Optional[_Union[Level, _Mapping]] = ...) -> None: ...
+
+class Hold(_message.Message):
+    __slots__ = ("hold_ms",)
+    HOLD_MS_FIELD_NUMBER: _ClassVar[int]
+    hold_ms: int
+    def __init__(self, hold_ms: _Optional[int] = ...) -> None: ...
 
 class Level(_message.Message):
     __slots__ = ("last_command", "count", "digest", "whole", "held")
@@ -216,7 +224,7 @@ class Refusal(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class Commands(_message.Message):
-    __slots__ = ("number", "starts", "stops", "accepted", "fenced", "placements", "list_held")
+    __slots__ = ("number", "starts", "stops", "accepted", "fenced", "placements", "list_held", "hold_ms")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     STARTS_FIELD_NUMBER: _ClassVar[int]
     STOPS_FIELD_NUMBER: _ClassVar[int]
@@ -224,6 +232,7 @@ class Commands(_message.Message):
     FENCED_FIELD_NUMBER: _ClassVar[int]
     PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
     LIST_HELD_FIELD_NUMBER: _ClassVar[int]
+    HOLD_MS_FIELD_NUMBER: _ClassVar[int]
     number: int
     starts: _containers.RepeatedCompositeFieldContainer[Start]
     stops: _containers.RepeatedCompositeFieldContainer[Stop]
@@ -231,7 +240,8 @@ class Commands(_message.Message):
     fenced: _containers.RepeatedCompositeFieldContainer[Fenced]
     placements: _containers.RepeatedCompositeFieldContainer[Placement]
     list_held: bool
-    def __init__(self, number: _Optional[int] = ..., starts: _Optional[_Iterable[_Union[Start, _Mapping]]] = ..., stops: _Optional[_Iterable[_Union[Stop, _Mapping]]] = ..., accepted: _Optional[_Iterable[str]] = ..., fenced: _Optional[_Iterable[_Union[Fenced, _Mapping]]] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ..., list_held: _Optional[bool] = ...) -> None: ...
+    hold_ms: int
+    def __init__(self, number: _Optional[int] = ..., starts: _Optional[_Iterable[_Union[Start, _Mapping]]] = ..., stops: _Optional[_Iterable[_Union[Stop, _Mapping]]] = ..., accepted: _Optional[_Iterable[str]] = ..., fenced: _Optional[_Iterable[_Union[Fenced, _Mapping]]] = ..., placements: _Optional[_Iterable[_Union[Placement, _Mapping]]] = ..., list_held: _Optional[bool] = ..., hold_ms: _Optional[int] = ...) -> None: ...
 
 class Placement(_message.Message):
     __slots__ = ("fence", "relay_id", "relay_address")
