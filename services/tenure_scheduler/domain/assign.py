@@ -26,16 +26,23 @@ def assign(world: World, task: Task, worker: Worker) -> None:
     attempt.boot_id = worker.boot_id
     task.attempt = number
     _remember(world, task, attempt)
-    task.worker = worker
     task.log_state = LogState.OPEN
     task.log_missing = 0
-    worker.attempts[task.id] = task
+    hold(worker, task)
     if profile.has_output and world.relays:
         attempt.relay = choose_relay(world, task, attempt).id
     world.set_state(task, ASSIGNED, "")
     message = world.sending.get(worker.name) or world.to_worker(worker)
     attempt.start_number = message.number
     message.starts.append((task, attempt))
+
+
+def hold(worker: Worker, task: Task) -> None:
+    """The worker has the open attempt of `task`."""
+    task.worker = worker
+    worker.attempts[task.id] = task
+    if task.suspect:
+        worker.suspects[task.id] = task
 
 
 def _remember(world: World, task: Task, attempt: Attempt) -> None:
@@ -59,6 +66,7 @@ def free(world: World, task: Task, attempt: Attempt) -> None:
     worker = task.worker
     task.worker = None
     if worker is not None and worker.attempts.pop(task.id, None) is not None:
+        worker.suspects.pop(task.id, None)
         worker.pool.give_back(attempt.grant)
         world.queue.gained[worker] = None
     if world.exclusive:

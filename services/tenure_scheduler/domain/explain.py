@@ -49,7 +49,7 @@ def explain(world: World, task: Task) -> Explanation:
     found = Explanation(_summary(world, task), story=story(world, task))
     if task.state is TaskState.PENDING:
         found.ahead = world.queue.ahead_of(task)
-        _judge_workers(world, task.profile.shape, found)
+        _judge_workers(world, task.shape, found)
         found.suggestions = _suggestions(world, task, found)
         found.summary = _pending_summary(world, found)
     elif task.state is TaskState.QUARANTINED:
@@ -107,7 +107,7 @@ def _pending_summary(world: World, found: Explanation) -> str:
 
 
 def _suggestions(world: World, task: Task, found: Explanation) -> list[str]:
-    shape = task.profile.shape
+    shape = task.shape
     if not world.workers:
         return ["start a worker agent that can reach this scheduler"]
     suitable = [w for w in world.workers.values() if not static_reasons(shape, w)]

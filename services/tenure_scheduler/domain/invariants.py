@@ -40,6 +40,8 @@ def task_faults(world: World, task: Task) -> list[str]:
         found.append("it has an outcome iff it is finished")
     if task.state is TaskState.PENDING and task.in_lane is None:
         found.append("it waits in no lane")
+    if task.state is TaskState.PENDING and task.in_lane and task.in_lane.shape is not task.shape:
+        found.append("it waits in a lane of another shape")
     if task.state is TaskState.BACKOFF and not task.next_attempt_ns:
         found.append("its backoff never ends")
     return found
@@ -66,6 +68,8 @@ def worker_faults(world: World, worker: Worker) -> list[str]:
     for task in worker.attempts.values():
         if task.worker is not worker:
             found.append(f"it thinks that it has {task.id}")
+    if worker.suspects.keys() != {task.id for task in worker.attempts.values() if task.suspect}:
+        found.append(f"it takes {sorted(worker.suspects)} for its suspects")
     if len(worker.attempts) > world.config.max_attempts_per_worker:
         found.append(f"it has {len(worker.attempts)} attempts")
     if worker.ready:

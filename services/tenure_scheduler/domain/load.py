@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from tenure_core.resources import Pool
 from tenure_core.states import PLACED, AttemptOutcome, LogState, TaskState, WorkerVerdict
 from tenure_scheduler.domain import restored, retention
-from tenure_scheduler.domain.assign import arm_backoff, arm_queue_timeout, enqueue
+from tenure_scheduler.domain.assign import arm_backoff, arm_queue_timeout, enqueue, hold
 from tenure_scheduler.domain.losses import arm_exclusive, declare_due, lose_attempts
-from tenure_scheduler.domain.model import Damaged, Task, Worker
+from tenure_scheduler.domain.model import SUSPECTED_FROM, Damaged, Task, Worker
 from tenure_scheduler.domain.requests import arm_drain, insert
 from tenure_scheduler.domain.results import arm_log_unknown
+from tenure_scheduler.domain.suspects import blame_again
 from tenure_scheduler.domain.world import World
 
 
@@ -107,6 +108,8 @@ def _load_worker(world: World, worker: Worker, live_revision: int) -> None:
 
 def _load_task(world: World, task: Task) -> None:
     insert(world, task)
+    if task.losses > SUSPECTED_FROM:
+        blame_again(world, task)
     if task.state is TaskState.PENDING:
         enqueue(world, task)
     elif task.state is TaskState.BACKOFF:
@@ -117,8 +120,7 @@ def _load_task(world: World, task: Task) -> None:
         if worker is None:
             worker = world.workers[name] = Worker(name)
             worker.verdict = WorkerVerdict.LOST
-        task.worker = worker
-        worker.attempts[task.id] = task
+        hold(worker, task)
     if not task.outcome:
         arm_queue_timeout(world, task)
 

@@ -35,12 +35,25 @@ if TYPE_CHECKING:
 
 NO_STREAM: Final = 0
 """Streams are numbered from 1 by the shell."""
+SUSPECTED_FROM: Final = 2
+"""Counted losses that make a task a suspect. If one did, all tasks of a node that died would wait for one
+another; with two only those do that were unlucky twice."""
 
 
 class Shape:
     """What placement looks at; tasks with equal demands share one object, so work is done once per shape."""
 
-    __slots__ = ("__weakref__", "constraints", "demand", "kind", "preferences", "seen_fleet", "suits")
+    __slots__ = (
+        "__weakref__",
+        "alone",
+        "constraints",
+        "demand",
+        "kind",
+        "preferences",
+        "seen_fleet",
+        "suits",
+        "twin",
+    )
 
     def __init__(
         self,
@@ -56,6 +69,16 @@ class Shape:
         # volatile: which workers can take it at all and their fixed part of the score, as of `seen_fleet`
         self.suits: dict[Worker, float] = {}
         self.seen_fleet = -1
+        self.alone = False
+        """A worker takes one such task at a time: the shape of suspects."""
+        self.twin: Shape | None = None
+
+    def of_suspects(self) -> Shape:
+        """The same demands by suspects; another shape, so that they wait, park and wake on their own."""
+        if self.twin is None:
+            self.twin = Shape(self.kind, self.demand, self.constraints, self.preferences)
+            self.twin.alone = True
+        return self.twin
 
 
 class Profile:
@@ -317,6 +340,17 @@ class Task:
         """The newest attempt."""
         return self.attempts[-1] if self.attempts else None
 
+    @property
+    def suspect(self) -> bool:
+        """It may be the reason why its workers are lost. Never changes while an attempt is open."""
+        return self.losses >= SUSPECTED_FROM
+
+    @property
+    def shape(self) -> Shape:
+        """What placement looks at now."""
+        shape = self.profile.shape
+        return shape.of_suspects() if self.losses >= SUSPECTED_FROM else shape
+
 
 class JoinStep(NamedTuple):
     """A Hello that waits for etcd: which step is under way, and the Hello itself."""
@@ -341,6 +375,7 @@ class Worker:
 
     __slots__ = (
         "attempts",
+        "blamed",
         "boot_id",
         "capacity",
         "closed_cause",
@@ -373,6 +408,7 @@ class Worker:
         "sent_number",
         "session",
         "stream",
+        "suspects",
         "task_types",
         "updated_ns",
         "verdict",
@@ -413,6 +449,10 @@ class Worker:
         """What that proof was: one sentence."""
         self.attempts: dict[str, Task] = {}
         """Open attempts by task."""
+        self.suspects: dict[str, Task] = {}
+        """Those of suspects."""
+        self.blamed = 0
+        """The last session that was lost while a suspect ran in it; 0: none."""
         self.leftovers: dict[Fence, Grant] = {}
         """Attempts that were given away while the worker had them: they occupy it until their exit."""
         self.pool = Pool(self.capacity)

@@ -76,6 +76,8 @@ def room_reasons(world: World, shape: Shape, worker: Worker) -> list[str]:
     reasons = [f"busy: {lack}" for lack in worker.pool.lacking(shape.demand)]
     if len(worker.attempts) >= world.config.max_attempts_per_worker:
         reasons.append(f"it has {len(worker.attempts)} attempts, the most it may have")
+    if shape.alone and worker.suspects:
+        reasons.append(f"it runs another task that was lost before: {next(iter(worker.suspects))}")
     return reasons
 
 
@@ -104,6 +106,8 @@ def score(world: World, shape: Shape, worker: Worker) -> float:
 
 def has_room(world: World, shape: Shape, worker: Worker) -> bool:
     """Whether `worker` has room for such a task now."""
+    if shape.alone and worker.suspects:
+        return False
     return len(worker.attempts) < world.config.max_attempts_per_worker and worker.pool.fits(shape.demand)
 
 
@@ -113,7 +117,7 @@ def candidates(world: World, shape: Shape) -> Candidates:
     found: Candidates = []
     for index, (worker, attraction) in enumerate(suited(world, shape).items()):
         crowd, pool = len(worker.attempts), worker.pool
-        if crowd < most and pool.fits(demand):
+        if crowd < most and pool.fits(demand) and not (shape.alone and worker.suspects):
             found.append((attraction + crowd / most + pool.share(demand), index, worker))
     if len(found) > 1:
         heapify(found)
@@ -122,7 +126,7 @@ def candidates(world: World, shape: Shape) -> Candidates:
 
 def choose(world: World, task: Task, heap: Candidates) -> Worker | None:
     """The best worker of `heap` that still has room; another than the one to avoid, if another fits."""
-    shape = task.profile.shape
+    shape = task.shape
     while heap and not has_room(world, shape, heap[0][2]):
         heappop(heap)
     if not heap:
@@ -239,7 +243,7 @@ def _unpark_at(world: World, worker: Worker, shapes: dict[Shape, None]) -> None:
 
 def decide(world: World, task: Task) -> Placed | NoFit:
     """Which worker would take `task` now, or why each does not; changes nothing."""
-    shape = task.profile.shape
+    shape = task.shape
     worker = choose(world, task, candidates(world, shape))
     if worker is not None:
         return Placed(worker)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from tenure_core.states import TaskState
 from tenure_core.timing import SECOND_NS, Duration
@@ -26,8 +26,8 @@ EMPTY_LANES = 512
 class Lane:
     """The waiting tasks of one shape and priority, in the order of their sequence.
 
-    Nothing is removed from the middle: a task that stopped being PENDING is dropped when it comes up. A
-    task that returns while its old entry is still here goes on with that entry.
+    Hardly anything is removed from the middle: a task that stopped being PENDING is dropped when it comes
+    up. A task that returns while its old entry is still here goes on with that entry.
     """
 
     __slots__ = ("advantage", "fresh", "priority", "returned", "shape")
@@ -44,6 +44,8 @@ class Lane:
         """Let `task` wait here."""
         if task.in_lane is self:
             return
+        if task.in_lane is not None:
+            task.in_lane.remove(task)
         task.in_lane = self
         fresh = self.fresh
         if not fresh or fresh[-1].sequence < task.sequence:
@@ -69,6 +71,13 @@ class Lane:
             heappop(returned)[1].in_lane = None
         else:
             fresh.popleft().in_lane = None
+
+    def remove(self, task: Task) -> None:
+        """Remove a task that became a suspect, or is none any more, while its old entry is still here."""
+        task.in_lane = None
+        self.fresh = deque(other for other in self.fresh if other is not task)
+        self.returned = [entry for entry in self.returned if entry[1] is not task]
+        heapify(self.returned)
 
     def rank(self, task: Task) -> tuple[int, int]:
         """What decides between tasks of different lanes; the smallest goes first."""
@@ -101,11 +110,10 @@ class Queue:
 
     def push(self, task: Task) -> None:
         """Let a PENDING task wait for a worker."""
-        profile = task.profile
-        shape = profile.shape
-        lane = self.lanes.get((shape, profile.priority))
+        shape, priority = task.shape, task.profile.priority
+        lane = self.lanes.get((shape, priority))
         if lane is None:
-            lane = self._new_lane(shape, profile.priority)
+            lane = self._new_lane(shape, priority)
         lane.push(task)
         if shape not in self.parked:
             self.active[shape] = None

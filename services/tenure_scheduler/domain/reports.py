@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from tenure_core.fence import Fence
 from tenure_core.states import REOPENABLE, AttemptOutcome, LossEvidence, TaskState
-from tenure_scheduler.domain.assign import stop
+from tenure_scheduler.domain.assign import hold, stop
 from tenure_scheduler.domain.commands import Fenced
 from tenure_scheduler.domain.events import (
     AttemptReport,
@@ -251,8 +251,7 @@ def _readopt(world: World, worker: Worker, task: Task, attempt: Attempt) -> None
         take_back(world, task, attempt, "its worker came back and still holds it")
         state = RUNNING if attempt.started_ns else ASSIGNED
         world.set_state(task, state, f"worker {worker.name} came back with attempt {attempt.number}")
-    task.worker = worker
-    worker.attempts[task.id] = task
+    hold(worker, task)
     grant = worker.leftovers.pop(world.fence(task, attempt), None)
     if grant is None:
         worker.pool.take_back(attempt.grant)

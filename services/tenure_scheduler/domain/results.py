@@ -18,6 +18,7 @@ from tenure_core.states import (
     LossEvidence,
     TaskState,
 )
+from tenure_scheduler.domain import suspects
 from tenure_scheduler.domain.assign import finish, free, wait
 from tenure_scheduler.domain.events import AttemptReport
 from tenure_scheduler.domain.evidence import take_note
@@ -95,6 +96,8 @@ def is_result(attempt: Attempt) -> bool:
 def conclude(world: World, task: Task, attempt: Attempt, outcome: AttemptOutcome, reason: str) -> None:
     """End an attempt and decide what its task does next."""
     excuse = _excuse(world, task, attempt)
+    if task.suspect:
+        suspects.blame(world.workers.get(attempt.worker), attempt, outcome)
     attempt.outcome = outcome
     if attempt.ruling is not None:
         attempt.ruling = attempt.ruling._replace(excuse=excuse)
@@ -155,7 +158,9 @@ def _excuse(world: World, task: Task, attempt: Attempt) -> str:
         return "it had not started, as far as is known"
     if draining or attempt.stopping is O.DRAINED:
         return "its worker was being drained"
-    return "very many workers were lost at that time" if world.storm.active else ""
+    if world.storm.active:
+        return "very many workers were lost at that time"
+    return suspects.excuse(worker, task, attempt)
 
 
 def _count_loss(
