@@ -20,7 +20,7 @@ from tenure_scheduler.domain import commands as c
 from tenure_scheduler.domain import events as e
 from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.core import Core
-from tenure_scheduler.domain.model import Interner, Profile
+from tenure_scheduler.domain.profiles import Interner, Profile
 
 START_NS = 1_700_000_000_000_000_000
 

@@ -37,7 +37,8 @@ from tenure_scheduler.domain import events as e
 from tenure_scheduler.domain.commands import ProveLive
 from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.core import Core
-from tenure_scheduler.domain.model import Interner, Relay
+from tenure_scheduler.domain.model import Relay
+from tenure_scheduler.domain.profiles import Interner
 from tenure_scheduler.shell import Shell, clock
 
 _DRAIN_SECONDS: Final = 0.2

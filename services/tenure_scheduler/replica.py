@@ -35,7 +35,8 @@ from tenure_scheduler.adapters.streams import Streams
 from tenure_scheduler.config import SchedulerConfig
 from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.events import StallNoticed
-from tenure_scheduler.domain.model import Interner, Relay
+from tenure_scheduler.domain.model import Relay
+from tenure_scheduler.domain.profiles import Interner
 from tenure_scheduler.reign import Reign, begin
 from tenure_scheduler.shell import Shell
 from tenure_state.v1.cluster_pb2 import Leader

@@ -176,15 +176,22 @@ class Reading:
             self._violations.append(f"I5: {self.task_id}: line {text!r} where {expected} was due")
         self.seen[parsed.attempt] = count + 1
 
-    def check(self, truth: Truth, newest: Fence) -> None:
-        """Nothing was read that was never written; and told to be complete, all of it was."""
+    def check(self, truth: Truth, newest: Fence, *, whole: bool) -> None:
+        """Nothing was read that was never written; and told to be complete, all of it was.
+
+        `whole`: nothing happened that could cost output, so it has to be complete.
+        """
         for attempt, count in self.seen.items():
             fence = str(newest._replace(attempt=attempt))
             if count > truth.lines.get(fence, 0):
                 self._violations.append(
                     f"I5: {fence}: {count} lines were read, {truth.lines.get(fence)} written"
                 )
-        if self.ended is None or self.ended.log_state != LOG_STATE_COMPLETE:
+        if self.ended is None:
+            return
+        if self.ended.log_state != LOG_STATE_COMPLETE:
+            if whole:
+                self._violations.append(f"I5: the output of {newest} is told to be incomplete, for no reason")
             return
         written, seen = truth.lines.get(str(newest), 0), self.seen.get(newest.attempt, 0)
         if written != seen:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from tenure_core.states import TERMINAL, AttemptOutcome, LogState, WorkerVerdict
+from tenure_core.states import TERMINAL, AttemptOutcome, WorkerVerdict
 from tenure_core.timing import SECOND_NS
 from tenure_runtime import telemetry_metrics as metrics
 from tenure_runtime.telemetry import Telemetry, Value
@@ -25,10 +25,6 @@ class Measures:
         self.on = telemetry.on
         self._telemetry = telemetry
         self._core: Core | None = None
-        self._log_open: set[str] = set()
-        """Finished tasks that are counted already and will be written once more for their log."""
-        self._lost: dict[str, int] = {}
-        """Newest attempt that was counted as lost, of tasks that will be written again with it."""
         telemetry.watch(metrics.TASKS, self._tasks)
         telemetry.watch(metrics.WORKERS, self._workers)
 
@@ -38,16 +34,13 @@ class Measures:
         if not self.on:
             return
         for task in core.world.tasks.values():
-            if task.state in TERMINAL and task.log_state is LogState.OPEN:
-                self._log_open.add(task.id)
+            task.measured = task.state in TERMINAL
             if lost := _lost_attempts(task):
-                self._lost[task.id] = lost[-1].number
+                task.measured_loss = lost[-1].number
 
     def ended(self) -> None:
         """It leads no more."""
         self._core = None
-        self._log_open.clear()
-        self._lost.clear()
 
     def committed(self, tasks: Iterable[Task], seconds: float) -> None:
         """A batch with these records was committed; called before they learn its revision."""
@@ -64,13 +57,10 @@ class Measures:
             self._telemetry.add(metrics.TASKS_SUBMITTED, submitted)
 
     def _finished(self, task: Task) -> None:
-        is_open = task.log_state is LogState.OPEN
-        if task.id in self._log_open:
-            if not is_open:
-                self._log_open.discard(task.id)
+        """Once: a finished task is written again when its log is complete or a late end is told."""
+        if task.measured:
             return
-        if is_open:
-            self._log_open.add(task.id)
+        task.measured = True
         self._telemetry.add(metrics.TASKS_FINISHED, state=task.state.name)
         if task.attempts and task.attempts[0].number == 1:
             waited = (task.attempts[0].assigned_ns - task.created_ns) / SECOND_NS
@@ -78,14 +68,11 @@ class Measures:
 
     def _count_losses(self, task: Task) -> None:
         """Also those behind which the next attempt has begun: loss and reallocation often share a batch."""
-        counted = self._lost.get(task.id, 0)
         for attempt in _lost_attempts(task):
-            if attempt.number > counted:
-                self._lost[task.id] = attempt.number
+            if attempt.number > task.measured_loss:
+                task.measured_loss = attempt.number
                 evidence = attempt.evidence.name if attempt.evidence is not None else "UNKNOWN"
                 self._telemetry.add(metrics.ATTEMPTS_LOST, evidence=evidence)
-        if task.state in TERMINAL and task.log_state is not LogState.OPEN:
-            self._lost.pop(task.id, None)
 
     def refused(self, count: int) -> None:
         """So many reports came from holders whose tenure had ended."""

@@ -18,7 +18,7 @@ from tenure_core.resources import Demand
 from tenure_core.retry import NO_RETRY, RetryPolicy
 from tenure_core.states import OnDisconnect
 from tenure_core.timing import SECOND_NS, UtcNs
-from tenure_scheduler.domain.model import Interner, Profile, Shape
+from tenure_scheduler.domain.profiles import Interner, Profile, Shape
 
 DEFAULT: Final = "default"
 _REMEMBERED: Final = 4096

@@ -16,7 +16,8 @@ from tenure_core.levels import LevelDigest
 from tenure_core.resources import Capacity
 from tenure_core.states import AttemptOutcome, LogState, LossEvidence
 from tenure_core.timing import Duration, Instant, UtcNs
-from tenure_scheduler.domain.model import LogFinals, Profile, Relay
+from tenure_scheduler.domain.model import LogFinals, Relay
+from tenure_scheduler.domain.profiles import Profile
 
 # --- from clients -------------------------------------------------------------------------------------------
 

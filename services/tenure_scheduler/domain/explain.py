@@ -7,7 +7,7 @@ from typing import assert_never
 
 from tenure_core.states import TaskState
 from tenure_core.timing import SECOND_NS
-from tenure_scheduler.domain.model import Attempt, Shape, Task
+from tenure_scheduler.domain.model import Attempt, Task
 from tenure_scheduler.domain.notes import clock
 from tenure_scheduler.domain.placement import (
     has_room,
@@ -15,6 +15,7 @@ from tenure_scheduler.domain.placement import (
     session_reasons,
     static_reasons,
 )
+from tenure_scheduler.domain.profiles import Shape
 from tenure_scheduler.domain.world import World
 
 WORKERS_SHOWN = 100

@@ -16,7 +16,8 @@ from tenure_core.labels import preference_score, unmet
 from tenure_core.resources import Pool
 from tenure_core.states import WorkerPhase, WorkerVerdict
 from tenure_scheduler.domain.assign import assign
-from tenure_scheduler.domain.model import Shape, Task, Worker
+from tenure_scheduler.domain.model import Task, Worker
+from tenure_scheduler.domain.profiles import Shape
 from tenure_scheduler.domain.queue import Lane
 from tenure_scheduler.domain.world import World
 

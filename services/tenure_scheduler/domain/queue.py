@@ -16,7 +16,8 @@ from heapq import heapify, heappop, heappush
 
 from tenure_core.states import TaskState
 from tenure_core.timing import SECOND_NS, Duration
-from tenure_scheduler.domain.model import Shape, Task, Worker
+from tenure_scheduler.domain.model import Task, Worker
+from tenure_scheduler.domain.profiles import Shape
 
 PENDING = TaskState.PENDING
 EMPTY_LANES = 512

@@ -28,8 +28,9 @@ from tenure_scheduler.adapters.records import decode_task, decode_worker, encode
 from tenure_scheduler.adapters.rules import validator
 from tenure_scheduler.adapters.specs import SpecReader, differing_paths
 from tenure_scheduler.domain.load import COMMITTED_ATTEMPT, COMMITTED_TASK, COMMITTED_WORKER
-from tenure_scheduler.domain.model import Attempt, Interner, LogFinals, Task, Worker
+from tenure_scheduler.domain.model import Attempt, LogFinals, Task, Worker
 from tenure_scheduler.domain.notes import EventKind, LateEnd, Note, Ruling
+from tenure_scheduler.domain.profiles import Interner
 
 SERVED = [
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"],

@@ -22,6 +22,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.heard: list[pb.SessionRequest] = []
+        self.answers: list[bytes] = []
         self.server: Any = grpc.aio.server()
         service, method = SESSION.strip("/").split("/")
         handler = grpc.stream_stream_rpc_method_handler(self._session)
@@ -33,7 +34,8 @@ class Listener:
     async def _session(self, requests: AsyncIterator[bytes], _: Any) -> AsyncIterator[bytes]:
         async for data in requests:
             self.heard.append(pb.SessionRequest.FromString(data))
-        yield b""
+        for answer in self.answers:
+            yield answer
 
 
 @contextlib.asynccontextmanager

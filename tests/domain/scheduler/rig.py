@@ -16,7 +16,8 @@ from tenure_scheduler.domain import events as e
 from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.core import Core
 from tenure_scheduler.domain.invariants import History, faults
-from tenure_scheduler.domain.model import Attempt, Interner, Profile, Task, Worker
+from tenure_scheduler.domain.model import Attempt, Task, Worker
+from tenure_scheduler.domain.profiles import Interner, Profile
 from tests.domain.scheduler.store import Store
 
 START_NS = 1_700_000_000_000_000_000
