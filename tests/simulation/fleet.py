@@ -233,7 +233,7 @@ class Fleet:
 
     def _read_again(self) -> None:
         """Whoever reads from the start, when all is over, sees every line as well."""
-        newest = list(self.record.tasks)[-READ_AGAIN:]
+        newest = [each for each in self.record.tasks if not self.users.is_held(each)][-READ_AGAIN:]
         reading = self.users.process.start(self.users.read_all(newest))
         self.world.run(lambda: reading.done() and self.users.readers_ended, REST)
         for task_id, readings in self.users.readings.items():
@@ -243,7 +243,7 @@ class Fleet:
             for each in readings:
                 fence = Fence(self.record.n, task_id, record.attempt)
                 each.check(self.truth, fence, whole=not self.faults.keys() - HARMLESS)
-                if each.ended is None:
+                if each.ended is None and not self.users.is_held(task_id):
                     self.users.violations.append(f"I5: a reader of {task_id} does not come to its end")
 
     def close(self) -> None:

@@ -39,6 +39,8 @@ _COMMAND: Final = "python -m tests.simulation"
 
 def simulate(seed: int, tasks: int = TASKS, mutation: str = "") -> Outcome:
     """Run one seed, on request without one of the protocol's guards."""
+    # Collected in the middle of a run, what killed processes left behind would still act, at no fixed moment.
+    gc.disable()
     try:
         if mutation:
             return mutation_named(mutation).run(seed)
@@ -51,6 +53,7 @@ def simulate(seed: int, tasks: int = TASKS, mutation: str = "") -> Outcome:
     except Circling as error:
         return Outcome(seed, [str(error)])
     finally:
+        gc.enable()
         gc.collect()
 
 
@@ -95,11 +98,10 @@ class Totals:
 
 
 def quiet(folder: str = "") -> None:
-    """Say nothing but what was found, and collect garbage between runs only."""
+    """Say nothing but what was found; what is loaded by now is no garbage."""
     tempfile.tempdir = folder or None
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     ignore_the_dead()
-    gc.disable()
     gc.freeze()
 
 
@@ -148,6 +150,7 @@ def main() -> None:
         ignore_the_dead()
         outcome = simulate(options.seed, options.tasks, options.mutation)
         tell(outcome, options.mutation)
+        print(f"    fingerprint {outcome.fingerprint}")
         sys.exit(bool(outcome.violations))
     began = time.perf_counter()
     seeds = range(options.first, options.first + options.seeds)

@@ -178,14 +178,18 @@ class Users:
             response = await self._call("WaitTasks", request)
             for task in response.finished:
                 self._is_true("WaitTasks", task)
-            held = [text for text in response.unfinished if self._is_held(text)]
+            held = [text for text in response.unfinished if self.is_held(text)]
             ids = [text for text in response.unfinished if text not in held]
             await asyncio.sleep(self._random.uniform(0.0, 3.0))
 
     @property
     def readers_ended(self) -> bool:
-        """Whether everybody who follows a task has come to its end."""
-        return all(each.ended is not None for some in self.readings.values() for each in some)
+        """Whether everybody who follows a task has come to its end; one that is held has none yet."""
+        return all(
+            each.ended is not None or self.is_held(task_id)
+            for task_id, some in self.readings.items()
+            for each in some
+        )
 
     async def read_all(self, ids: list[str]) -> None:
         """Read these tasks from the start to their end."""
@@ -213,7 +217,8 @@ class Users:
                     return
             await asyncio.sleep(self._random.uniform(0.1, 1.0))
 
-    def _is_held(self, task_id: str) -> bool:
+    def is_held(self, task_id: str) -> bool:
+        """Whether it waits for a person, who does not come here."""
         record = self._record.task(task_id)
         return record is None or record.state == _HELD
 
