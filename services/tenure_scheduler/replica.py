@@ -22,7 +22,7 @@ from tenure_runtime.etcd.leadership import Leadership
 from tenure_runtime.etcd.leases import WorkerLeases
 from tenure_runtime.etcd.registration import Registration
 from tenure_runtime.logging_setup import get_logger
-from tenure_runtime.rpc.transport import create_channel
+from tenure_runtime.rpc.transport import DISPATCH_MESSAGE_BYTES, create_channel
 from tenure_scheduler.adapters.beats import Beats
 from tenure_scheduler.adapters.callers import RETRY_AFTER
 from tenure_scheduler.adapters.directory import Directory
@@ -57,7 +57,7 @@ LOCAL_METHODS: Final = frozenset(
         "/tenure.dispatch.v1.WorkerSessionService/Beat",
     }
 )
-"""What every replica answers itself; Session answers with a redirect where there is no leader."""
+"""What every replica answers itself; Session hands on itself what an agent asks it to."""
 
 _CAMPAIGN_PAUSE: Final = 0.2
 _log = get_logger("replica")
@@ -258,15 +258,22 @@ class Replica:
         """Where a method is served: None here, else the leader's channel; NotLeader when none is known."""
         if self.reign is not None or method in LOCAL_METHODS:
             return None
-        address = self.leader_address()
-        if not address:
+        channel = self.leader_channel()
+        if channel is None:
             raise NotLeader("no replica leads at present", retry_after=RETRY_AFTER)
-        return self._channel(address)
+        return channel
+
+    def leader_channel(self) -> grpc.aio.Channel | None:
+        """The way to the leader; None: it is here, or nobody is known to lead."""
+        address = self.leader_address() if self.reign is None else ""
+        return self._channel(address) if address else None
 
     def _channel(self, address: str) -> grpc.aio.Channel:
         channel = self._channels.get(address)
         if channel is None:
-            channel = self._channels[address] = create_channel(address, self._tls)
+            # What agents say passes as well: their messages are larger than those of users may be.
+            channel = create_channel(address, self._tls, max_message_bytes=DISPATCH_MESSAGE_BYTES)
+            self._channels[address] = channel
         return channel
 
     @property

@@ -42,8 +42,12 @@ class Channel:
         return call
 
     def stream_stream(self, method: str, response_deserializer: Any = None, **_: Any) -> Any:
-        def call(timeout: float | None = None, metadata: Any = ()) -> StreamCall:
-            return self._stream(method, metadata, response_deserializer, None)
+        def call(requests: Any = None, timeout: float | None = None, metadata: Any = ()) -> StreamCall:
+            stream = self._stream(method, metadata, response_deserializer, None)
+            if requests is not None:
+                self._network.handed_on += 1
+                self._process.start(stream.feed(requests))
+            return stream
 
         return call
 
@@ -199,18 +203,30 @@ class StreamCall:
             yield message
 
     async def write(self, message: Any) -> None:
-        if self._cancelled or self._status is not None:
+        if self._over:
             raise asyncio.InvalidStateError("the call is over")
         assert self._mine is not None
         self._mine.send("message", message)
         await asyncio.sleep(0)
+
+    async def feed(self, requests: AsyncIterator[Any]) -> None:
+        """Write what an iterator gives, as long as the call lasts."""
+        async for message in requests:
+            if not self._over:
+                await self.write(message)
+        if not self._over:
+            await self.done_writing()
+
+    @property
+    def _over(self) -> bool:
+        return self._cancelled or self._status is not None
 
     async def done_writing(self) -> None:
         if self._mine is not None:
             self._mine.send("half")
 
     def cancel(self) -> bool:
-        if self._cancelled or self._status is not None:
+        if self._over:
             return False
         self._cancelled = True
         if self._mine is not None:

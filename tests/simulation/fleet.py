@@ -67,6 +67,7 @@ class Outcome:
     """Of virtual time."""
     states: Counter[str] = field(default_factory=Counter)
     failed_calls: int = 0
+    handed_on: int = 0
     commits: int = 0
     fingerprint: int = 0
     """Of everything that was committed: the same seed gives the same."""
@@ -226,6 +227,7 @@ class Fleet:
         outcome.seconds = self.world.now
         outcome.commits = self.record.commits
         outcome.failed_calls = self.users.told.failed
+        outcome.handed_on = self.network.handed_on
         outcome.fingerprint = self.record.fingerprint
         for seen in self.record.tasks.values():
             outcome.states[TaskState(seen.record.state).name] += 1

@@ -56,6 +56,8 @@ class Network:
         self._weather: dict[tuple[str, str], Weather] = {}
         self._links: dict[Link, None] = {}
         self.cuts = 0
+        self.handed_on = 0
+        """Sessions that one replica opened to another for an agent."""
 
     # --- places --------------------------------------------------------------------------------------------
 

@@ -74,6 +74,7 @@ class Totals:
     stale_effects: int = 0
     virtual_seconds: float = 0.0
     failed_calls: int = 0
+    handed_on: int = 0
     commits: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
@@ -89,6 +90,7 @@ class Totals:
         self.stale_effects += outcome.stale_effects
         self.virtual_seconds += outcome.seconds
         self.failed_calls += outcome.failed_calls
+        self.handed_on += outcome.handed_on
         self.commits += outcome.commits
         self.faults += outcome.faults
         self.states += outcome.states
@@ -186,5 +188,6 @@ def print_totals(totals: Totals, seconds: float) -> None:
         print(f"    {count:6}  {name}")
     print(f"executions {totals.executions}, lost attempts {totals.lost_attempts}, commits {totals.commits}")
     print(f"stale reports refused {totals.fenced}, stale effects refused {totals.stale_effects}")
-    print(f"calls repeated {totals.failed_calls}; final states {dict(totals.states)}")
+    print(f"calls repeated {totals.failed_calls}, sessions through a follower {totals.handed_on}")
+    print(f"final states {dict(totals.states)}")
     print(f"failing seeds: {sorted(totals.failing) or 'none'}", flush=True)

@@ -45,6 +45,7 @@ def test_no_seed_violates_anything(tmp_path: Path) -> None:
     assert found["tasks"] >= 100 * SEEDS
     assert found["lost_attempts"] > 0, "faults have to hurt"
     assert found["fenced"] > 0, "a run in which nothing stale was refused proves nothing"
+    assert found["handed_on"] > 0, "some agents have to reach their leader through a follower only"
     assert len(found["faults"]) > 20
 
 

@@ -1,20 +1,24 @@
 """How does an agent's session stream become events, and how does its end?
 
 The leader reads Hello, then reports; what it writes comes from the core through the stream's outbox. A
-follower answers with the leader's address. Why a stream ended matters: a reset connection is how a killed
-node is noticed within seconds.
+follower answers with the leader's address, or hands the stream on when the agent cannot reach the leader.
+Why a stream ended matters: a reset connection is how a killed node is noticed within seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Final, Protocol
+
+import grpc.aio
 
 from tenure.dispatch.v1 import worker_session_service_pb2 as pb
 from tenure_core.errors import InvalidArgument, PermissionDenied, SessionLost, TenureError
 from tenure_runtime.rpc.access import require_worker
 from tenure_runtime.rpc.call import Call
+from tenure_runtime.rpc.forward import forward_many
 from tenure_scheduler.adapters.beats import Beats
 from tenure_scheduler.adapters.dispatch_codec import hello_of, level_of, reports_of
 from tenure_scheduler.adapters.streams import Stream, Streams
@@ -35,6 +39,9 @@ class SessionHost(Protocol):
 
     def leader_address(self) -> str:
         """Where the leader is, as far as it is known."""
+
+    def leader_channel(self) -> grpc.aio.Channel | None:
+        """The way to the leader; None: it is here, or nobody is known to lead."""
 
 
 class Poster(Protocol):
@@ -58,8 +65,9 @@ class SessionService:
         hello = await _first(requests)
         poster = self._host.poster()
         if poster is None:
-            redirect = pb.Redirect(leader_address=self._host.leader_address())
-            yield pb.SessionResponse(redirect=redirect)
+            async with aclosing(self._elsewhere(hello, requests, call)) as answers:
+                async for answer in answers:
+                    yield answer
             return
         if refusal := _not_its_name(hello, call):
             yield pb.SessionResponse(refusal=refusal)
@@ -79,6 +87,19 @@ class SessionService:
         if stream.error is not None:
             raise stream.error
 
+    async def _elsewhere(
+        self, hello: pb.Hello, requests: AsyncIterator[pb.SessionRequest], call: Call
+    ) -> AsyncGenerator[pb.SessionResponse | bytes, None]:
+        """The answers to an agent that came to a replica which does not lead."""
+        channel = self._host.leader_channel() if hello.forward and not call.forwarded else None
+        if channel is None:
+            redirect = pb.Redirect(leader_address=self._host.leader_address())
+            yield pb.SessionResponse(redirect=redirect)
+            return
+        async with aclosing(forward_many(channel, call, _encoded(hello, requests))) as answers:
+            async for answer in answers:
+                yield answer
+
     async def Beat(self, request: pb.BeatRequest, call: Call) -> pb.BeatResponse:  # noqa: N802
         """Renew a worker's lease and prove that its session holds."""
         require_worker(call.identity, request.worker)
@@ -90,6 +111,12 @@ class SessionService:
             exclusive=renewed.exclusive,
             leader_address=self._host.leader_address(),
         )
+
+
+async def _encoded(hello: pb.Hello, rest: AsyncIterator[pb.SessionRequest]) -> AsyncIterator[bytes]:
+    yield pb.SessionRequest(hello=hello).SerializeToString()
+    async for request in rest:
+        yield request.SerializeToString()
 
 
 async def _first(requests: AsyncIterator[pb.SessionRequest]) -> pb.Hello:

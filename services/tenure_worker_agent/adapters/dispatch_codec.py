@@ -51,6 +51,7 @@ def hello_bytes(known: Introduction, hello: c.Hello) -> bytes:
         labels=known.labels,
         task_types=known.task_types,
         reduced_guarantees=hello.reduced,
+        forward=hello.forward,
     )
     _add_held(message.held.add, hello.held)
     return pb.SessionRequest(hello=message).SerializeToString()

@@ -188,6 +188,8 @@ class Agent:
     def _on_beat_acked(self, event: e.BeatAcked) -> None:
         if self.lease.acked(event):
             self._places.leads(event.leader)
+            if event.leader == self.lease.asked:
+                self.connection.leader_answers()
             self.holdings.extend(event.exclusive)
             self.starting.resume()
             self._level_due = True

@@ -43,6 +43,8 @@ class Hello:
     welcomed: int
     held: list[Held]
     reduced: list[str]
+    forward: bool = False
+    """Whether a replica that does not lead is to hand the stream on."""
 
 
 class Started(NamedTuple):

@@ -32,6 +32,8 @@ FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 GREETING_PATIENCE: Final = 15.0
 REFUSED_PAUSE: Final = 2.0
+DIRECT_AGAIN: Final = 10.0
+"""Seconds that a detour lasts at least: a leader that answers now and then does not change it each time."""
 MOST_COMPLAINTS: Final = 20
 LASTING: Final = frozenset({"INCARNATION", "INVALID_HELLO"})
 """Refusals that no later Hello of this process could change."""
@@ -72,6 +74,16 @@ class Connection:
         self._patience: Instant = FOREVER
         self._failures = 0
         self._redirects = 0
+        self._asked = ""
+        """Where the present stream was opened."""
+        self._through = ""
+        """The replica that the next Hello asks to hand the stream on to the leader."""
+        self._detour = False
+        """Whether the present Hello asked for that."""
+        self._direct_from: Instant = FOREVER
+        """When a detour may end."""
+        self._unreached = ""
+        """Where no scheduler answered a Hello of ours, last of all."""
         self._told: set[str] = set()
         """What is wrong, as told to people since the last Welcome."""
 
@@ -97,6 +109,7 @@ class Connection:
             self._dial()
         elif self.phase is Phase.GREETING and boot >= self._patience:
             self._complain("the scheduler does not answer the hello")
+            self._not_reached()
             self.close()
 
     def _dial(self) -> None:
@@ -134,8 +147,11 @@ class Connection:
             welcomed=identity.welcomed,
             held=self._held(),
             reduced=self.reduced,
+            forward=bool(self._through),
         )
-        self._turn.do(OpenStream(self.stream, self._places.for_session(), hello))
+        self._asked, self._detour = self._through or self._places.for_session(), hello.forward
+        self._through = ""
+        self._turn.do(OpenStream(self.stream, self._asked, hello))
 
     def welcomed(self, event: Welcomed) -> bool:
         """The session holds; False when this answers an earlier Hello."""
@@ -149,15 +165,32 @@ class Connection:
         self._told.clear()
         identity.welcomed_by(event.incarnation, event.epoch, event.connect)
         self._places.learn(event.schedulers)
-        self._turn.say("info", "connected", session=event.session, epoch=event.epoch)
+        facts: dict[str, object] = {"session": event.session, "epoch": event.epoch}
+        if self._detour:
+            self._direct_from = self._turn.now.boot + DIRECT_AGAIN
+            facts["through"] = self._asked
+        else:
+            self._unreached = ""
+        self._turn.say("info", "connected", **facts)
         return True
 
+    def leader_answers(self) -> None:
+        """A beat was answered by the leader itself: a detour through another replica may end."""
+        self._unreached = ""
+        if self.phase is Phase.HELD and self._detour and self._turn.now.boot >= self._direct_from:
+            self.close()
+
     def redirected(self, event: Redirected) -> None:
-        """Another replica leads: go there, without a pause unless they send us round in circles."""
+        """Another replica leads: go there, without a pause unless they send us round in circles.
+
+        A leader that did not answer is reached through the replica that names it.
+        """
         if self.phase is not Phase.GREETING or event.stream != self.stream:
             return
         self._redirects += 1
         self._places.leads(event.leader)
+        if event.leader and event.leader == self._unreached and not self._detour:
+            self._through = self._asked
         if not event.leader:
             self._failures += 1
             self._complain("no scheduler leads at the moment")
@@ -205,6 +238,7 @@ class Connection:
             self._turn.say("warning", "lost the stream to the leader; tasks run on", reason=event.reason)
             self._wait(FIRST_PAUSE * self._turn.chance)
         elif phase is Phase.GREETING:
+            self._not_reached()
             self._failures += 1
             self._complain(f"no session yet: {event.reason}")
             self._wait(self._pause())
@@ -212,6 +246,11 @@ class Connection:
             circling = self._redirects > 2 or not self._places.leader
             self._wait(self._pause() if circling else 0.0)
         return True
+
+    def _not_reached(self) -> None:
+        """The Hello was not answered; of a detour it is not known who did not answer."""
+        if not self._detour:
+            self._unreached = self._asked
 
     def _pause(self) -> float:
         rounds = self._failures // len(self._places.all)

@@ -31,6 +31,8 @@ class Lease:
         self.margin: Duration = 0.0
         self._session: Welcomed | None = None
         self._ticket = 0
+        self.asked = ""
+        """Where the newest beat was sent."""
         self._in_flight = False
         self._next_at: Instant = FOREVER
         self._failures = 0
@@ -79,11 +81,12 @@ class Lease:
             return
         self._in_flight = True
         self._ticket += 1
+        self.asked = self._places.for_beat(self._failures)
         timeout = min(LONGEST_WAIT, max(SHORTEST_WAIT, self.ttl / 8))
         self._turn.do(
             SendBeat(
                 self._ticket,
-                self._places.for_beat(self._failures),
+                self.asked,
                 session.session,
                 session.lease_id,
                 session.live_revision,

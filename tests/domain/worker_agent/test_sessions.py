@@ -268,3 +268,94 @@ def test_nothing_is_held_for_a_worker_without_attempts_or_on_a_node_that_is_shut
     rig.do(e.StopRequested())
     assert rig.one(c.CloseStream)
     assert not rig.take(c.AnnounceHold)
+
+
+def dialled(rig: Rig) -> c.OpenStream:
+    """The next Hello, with where it goes."""
+    while not any(isinstance(command, c.SaveIdentity) for command in rig.asked):
+        rig.wait(max(0.0, rig.agent.due() - rig.boot))
+    rig.do(e.IdentitySaved(rig.one(c.SaveIdentity).connect))
+    return rig.one(c.OpenStream)
+
+
+def sent_to(rig: Rig, leader: str) -> c.OpenStream:
+    """The replica that was asked names the leader; the Hello that follows."""
+    rig.do(e.Redirected(rig.stream, leader))
+    rig.lose_stream()
+    return dialled(rig)
+
+
+def on_a_detour() -> Rig:
+    """An agent whose leader s2:1 does not answer, and whose session goes through s1:1."""
+    rig = Rig().begin()
+    assert dialled(rig).address == "s1:1"
+    direct = sent_to(rig, "s2:1")
+    assert (direct.address, direct.hello.forward) == ("s2:1", False)
+    rig.lose_stream()
+    assert dialled(rig).address == "s2:1", "the turn goes on"
+    rig.lose_stream()
+    assert dialled(rig).address == "s1:1"
+    through = sent_to(rig, "s2:1")
+    assert (through.address, through.hello.forward) == ("s1:1", True)
+    rig.welcome(through.hello)
+    rig.take(c.CloseStream)
+    return rig
+
+
+def answer_beat(rig: Rig, leader: str) -> None:
+    """The next beat is answered by somebody who names this leader; empty: by the leader itself."""
+    rig.wait(TTL / 4 * 1.3)
+    beat = rig.one(c.SendBeat)
+    rig.do(e.BeatAcked(beat.ticket, rig.boot, TTL, [], leader or beat.address))
+
+
+def test_a_leader_that_does_not_answer_is_reached_through_the_replica_that_names_it() -> None:
+    on_a_detour()
+
+
+def test_a_detour_ends_when_a_beat_is_answered_by_the_leader_itself() -> None:
+    rig = on_a_detour()
+    rig.beat()
+    for _ in range(3):
+        answer_beat(rig, "elsewhere:1")
+    assert not rig.take(c.CloseStream), "nobody has heard of the leader itself"
+    answer_beat(rig, "")
+    assert rig.take(c.CloseStream)
+    rig.lose_stream()
+    direct = dialled(rig)
+    assert not direct.hello.forward
+
+
+def test_a_detour_is_not_ended_within_seconds() -> None:
+    rig = on_a_detour()
+    rig.beat()
+    answer_beat(rig, "")
+    assert not rig.take(c.CloseStream)
+
+
+def test_a_detour_that_fails_says_nothing_of_the_replica_that_was_asked() -> None:
+    """It may have been the leader who did not answer; the next one is asked for the same."""
+    rig = Rig().begin()
+    dialled(rig)
+    sent_to(rig, "s2:1")
+    for _ in range(2):
+        rig.lose_stream()
+        dialled(rig)
+    sent_to(rig, "s2:1")
+    rig.lose_stream()
+    assert (again := dialled(rig)).address == "s2:1"
+    assert not again.hello.forward
+    rig.lose_stream()
+    while (again := dialled(rig)).address != "s1:1":
+        rig.lose_stream()
+    assert not again.hello.forward
+    assert (through := sent_to(rig, "s2:1")).hello.forward
+    assert through.address == "s1:1"
+
+
+def test_a_new_leader_is_dialled_itself() -> None:
+    rig = on_a_detour()
+    rig.lose_stream()
+    dialled(rig)
+    direct = sent_to(rig, "s3:1")
+    assert (direct.address, direct.hello.forward) == ("s3:1", False)

@@ -23,7 +23,7 @@ class SessionRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("worker", "instance", "boot_id", "connect", "incarnation", "epoch", "version", "capacity", "labels", "task_types", "held", "reduced_guarantees", "welcomed")
+    __slots__ = ("worker", "instance", "boot_id", "connect", "incarnation", "epoch", "version", "capacity", "labels", "task_types", "held", "reduced_guarantees", "welcomed", "forward")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,7 @@ class Hello(_message.Message):
     HELD_FIELD_NUMBER: _ClassVar[int]
     REDUCED_GUARANTEES_FIELD_NUMBER: _ClassVar[int]
     WELCOMED_FIELD_NUMBER: _ClassVar[int]
+    FORWARD_FIELD_NUMBER: _ClassVar[int]
     worker: str
     instance: str
     boot_id: str
@@ -57,7 +58,8 @@ class Hello(_message.Message):
     held: _containers.RepeatedCompositeFieldContainer[HeldAttempt]
     reduced_guarantees: _containers.RepeatedScalarFieldContainer[str]
     welcomed: int
-    def __init__(self, worker: _Optional[str] = ..., instance: _Optional[str] = ..., boot_id: _Optional[str] = ..., connect: _Optional[int] = ..., incarnation: _Optional[int] = ..., epoch: _Optional[int] = ..., version: _Optional[str] = ..., capacity: _Optional[_Union[_worker_admin_service_pb2.Capacity, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., task_types: _Optional[_Iterable[str]] = ..., held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ..., reduced_guarantees: _Optional[_Iterable[str]] = ..., welcomed: _Optional[int] = ...) -> None: ...
+    forward: bool
+    def __init__(self, worker: _Optional[str] = ..., instance: _Optional[str] = ..., boot_id: _Optional[str] = ..., connect: _Optional[int] = ..., incarnation: _Optional[int] = ..., epoch: _Optional[int] = ..., version: _Optional[str] = ..., capacity: _Optional[_Union[_worker_admin_service_pb2.Capacity, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., task_types: _Optional[_Iterable[str]] = ..., held: _Optional[_Iterable[_Union[HeldAttempt, _Mapping]]] = ..., reduced_guarantees: _Optional[_Iterable[str]] = ..., welcomed: _Optional[int] = ..., forward: _Optional[bool] = ...) -> None: ...
 
 class HeldAttempt(_message.Message):
     __slots__ = ("fence", "started", "started_at", "result", "pid", "stopping", "start_ticks")
