@@ -116,6 +116,19 @@ def python_for(folder: Path) -> str:
     pytest.skip("no Python 3.11 here can be run by an unprivileged user")
 
 
+def programs_without_etcd(folder: Path) -> Path:
+    """Return a folder of links to the system's programs, etcd excepted: it may be installed here."""
+    links = folder / "bin"
+    links.mkdir(mode=0o755)
+    for system in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"):
+        for program in Path(system).iterdir():
+            link = links / program.name
+            if not program.name.startswith("etcd") and not link.is_symlink():
+                link.symlink_to(program)
+    links.chmod(0o755)
+    return links
+
+
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="only Debian and its kin have apt-get")
 @pytest.mark.timeout(300)
 def test_without_root_and_without_package_lists_debians_is_unpacked(nobodys_folder: Path) -> None:
@@ -125,7 +138,7 @@ def test_without_root_and_without_package_lists_debians_is_unpacked(nobodys_fold
     settings.chmod(0o644)
     script = shutil.copy(etcd_binary.__file__, nobodys_folder)
     environ = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
-    environ |= {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": str(settings)}
+    environ |= {"PATH": str(programs_without_etcd(nobodys_folder)), "APT_CONFIG": str(settings)}
     environ |= {"HOME": "/nonexistent", "XDG_CACHE_HOME": str(nobodys_folder / "cache")}
     command = unprivileged(python_for(nobodys_folder), script)
     done = subprocess.run(command, cwd=nobodys_folder, env=environ, capture_output=True, text=True)
