@@ -5,7 +5,7 @@
 # package etcdmain can, and a program around it is three lines.
 set -euo pipefail
 
-VERSION=v3.6.4
+VERSION=v3.6.16
 target=$(realpath -m "$1")
 command -v go > /dev/null || { echo 'etcd is built with Go: install Go, or name an etcd by TENURE_CURRENT_ETCD'; exit 2; }
 folder=$(mktemp -d)
