@@ -29,11 +29,16 @@ class LeaderProbe:
 
     async def dead(self) -> LeaderSeen:
         """Return the leader once its process is dead although its key still stands."""
+        reached: LeaderSeen | None = None
         while True:
             leader = self._directory.leader
             if leader is None or leader.address == self._own_address:
                 await asyncio.sleep(_UNKNOWN_PAUSE)
-            elif await self._broken(leader) and await self._refused(leader):
+                continue
+            if await self._broken(leader):
+                reached = leader
+            # Also later, when something disturbed the first look after the connection broke.
+            if leader == reached and await self._refused(leader):
                 return leader
 
     async def _broken(self, leader: LeaderSeen) -> bool:

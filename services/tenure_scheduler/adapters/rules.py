@@ -167,6 +167,7 @@ RULES: Final[Rules] = {
         "incarnation": anything(),
         "epoch": anything(),
         "welcomed": anything(),
+        "forward": anything(),
         "version": text(max=100),
         "capacity": message(required=True),
         "labels": mapping(label_key(), text(max=255), max=200),

@@ -64,13 +64,20 @@ async def _live(board: Board) -> None:
     bar = progress.add_task("", total=len(board.files), running=0, pending=len(board.files), read=0)
     log = Text(style="dim", no_wrap=True, overflow="ellipsis")
     console = Console(no_color=bool(os.environ.get("NO_COLOR")))
+
+    def draw() -> None:
+        progress.update(
+            bar, completed=board.done, running=board.running, pending=board.pending, read=board.read
+        )
+        log.plain = _last(board)
+
     with Live(Group(progress, log), console=console, refresh_per_second=10):
-        while True:
-            progress.update(
-                bar, completed=board.done, running=board.running, pending=board.pending, read=board.read
-            )
-            log.plain = _last(board)
-            await asyncio.sleep(LIVE_SECONDS)
+        try:
+            while True:
+                draw()
+                await asyncio.sleep(LIVE_SECONDS)
+        finally:
+            draw()  # What stays on the screen is how it ended.
 
 
 def _last(board: Board) -> str:
