@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 import tenure
@@ -15,6 +16,7 @@ from tenure.local.fleet import Fleet
 from tenure.local.process_tree import descendants
 from tenure.v1.task_pb2 import LOG_STATE_COMPLETE, LOG_STATE_UNKNOWN
 from tests.integration.cli.conftest import TENURE, Terminal
+from tests.support.agents import is_agent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,7 +43,7 @@ async def test_run_shows_every_line_once(fleet: Fleet, tmp_path: Path, victim: s
     lines = [(await running.stdout.readline()).decode().strip() for _ in range(10)]
     if victim == "the agent":
         warden = (await fleet.pids())["worker-1"]
-        (agent,) = [pid for pid in descendants(warden) if _is_agent(pid)]
+        (agent,) = [pid for pid in descendants(warden) if is_agent(psutil.Process(pid))]
         os.kill(agent, signal.SIGKILL)
     else:
         victim = await _named(fleet, victim)
@@ -93,7 +95,3 @@ async def test_a_reader_of_a_task_that_runs_again_sees_every_attempt_in_order(vi
         assert read[1] == NUMBERS[: len(read[1])]
         assert read[2] == NUMBERS
         assert states == {1: LOG_STATE_UNKNOWN, 2: LOG_STATE_COMPLETE}
-
-
-def _is_agent(pid: int) -> bool:
-    return b"--warden-fd" in Path(f"/proc/{pid}/cmdline").read_bytes()
