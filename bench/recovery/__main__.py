@@ -15,9 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.figures import RESULTS
+from bench.recovery import nodes
 from bench.recovery.figures import Figure, Measurement, save, table
 
-MEASUREMENTS: dict[str, Measurement] = {}
+MEASUREMENTS = {
+    "node_killed": Measurement(measure=nodes.killed, rounds=50),
+    "node_silent": Measurement(measure=nodes.silent, rounds=20),
+}
 """What can be measured, in the order in which it is."""
 
 

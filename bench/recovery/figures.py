@@ -31,12 +31,11 @@ class Figure:
 
     def row(self) -> str:
         """The figure as one line of the table."""
-        numbers = [max(self.samples), median(self.samples)] if self.samples else []
-        worst, middle = [self._number(number) for number in numbers] or ["", ""]
-        runs, bound = len(self.samples), f"≤ {self.bound:g} {self.unit}".rstrip()
-        return (
-            f"| {self.what} | {runs} | {worst} | {middle} | {bound} | {'yes' if self.holds else '**NO**'} |"
+        worst, middle = (
+            map(self._number, (max(self.samples), median(self.samples))) if self.samples else ("", "")
         )
+        cells = (self.what, len(self.samples), worst, middle, f"≤ {self.bound:g} {self.unit}".rstrip())
+        return f"| {' | '.join(map(str, cells))} | {'yes' if self.holds else '**NO**'} |"
 
     def _number(self, value: float) -> str:
         return f"{value:.2f} {self.unit}" if self.unit else f"{value:g}"
