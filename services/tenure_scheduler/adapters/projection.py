@@ -102,7 +102,8 @@ class Projection:
     async def at_leadership(self, revision: int) -> dict[bytes, Raw]:
         """Everything as of `revision` or later, at which this replica's leader key was written.
 
-        Task records do not change after that revision without us, so later is as good.
+        Task records do not change after that revision without us, so later is as good. The answer does not
+        change any more, while registrations and lives go on changing here.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_COMPLETE_WITHIN):
@@ -112,7 +113,7 @@ class Projection:
         raw = self._raw
         leader = raw.get(self._keys.leader)
         if leader is not None and leader.mod_revision == revision and await self._agrees(raw, revision):
-            return raw
+            return raw.copy()
         _log.warning("the projection is not complete, reading everything", revision=revision)
         found = await self._client.range(self._keys.prefix, prefix=True)
         return {kv.key: kv for kv in found.kvs}
