@@ -52,7 +52,10 @@ class Cluster:
         return await eventually(self._leader, what="all replicas name the same leader")
 
     async def _leader(self) -> str:
-        named = {(await client.server_info()).leader for client in self.clients.values()}
+        try:
+            named = {(await client.server_info()).leader for client in self.clients.values()}
+        except TenureError:
+            return ""  # one of them is still on its way
         return named.pop() if len(named) == 1 else ""
 
     async def another_leads(self, than: str) -> None:

@@ -38,7 +38,6 @@ from tenure_scheduler.domain.commands import ProveLive
 from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.core import Core
 from tenure_scheduler.domain.model import Relay
-from tenure_scheduler.domain.profiles import Interner
 from tenure_scheduler.shell import Shell, clock
 
 _DRAIN_SECONDS: Final = 0.2
@@ -171,9 +170,8 @@ async def begin(
     measures: Measures,
 ) -> Reign:
     """Load the state as of the leadership's own first revision, or later, and make everything that leads."""
-    specs = SpecReader(Interner())
-    raw = await projection.at_leadership(leadership.revision)
-    records = await load(raw, client, keys, specs)
+    known = await projection.at_leadership(leadership.revision)
+    records = await load(known, client, keys)
     await projection.stop()
     n = Incarnation.decode(leadership.term.incarnation).n
     core = Core(config, incarnation=n, epoch=leadership.epoch, now=clock(), records=records)
@@ -203,4 +201,4 @@ async def begin(
         tasks=len(core.world.tasks),
         workers=len(core.workers()),
     )
-    return Reign(leadership, core, shell, watchers, writer, specs, outlets, housekeeping, n)
+    return Reign(leadership, core, shell, watchers, writer, known.specs, outlets, housekeeping, n)

@@ -30,13 +30,11 @@ from tenure_scheduler.adapters.housekeeping import Housekeeping
 from tenure_scheduler.adapters.leader_probe import LeaderProbe
 from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.projection import Projection
-from tenure_scheduler.adapters.specs import SpecReader
 from tenure_scheduler.adapters.streams import Streams
 from tenure_scheduler.config import SchedulerConfig
 from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.events import StallNoticed
 from tenure_scheduler.domain.model import Relay
-from tenure_scheduler.domain.profiles import Interner
 from tenure_scheduler.reign import Reign, begin
 from tenure_scheduler.shell import Shell
 from tenure_state.v1.cluster_pb2 import Leader
@@ -105,7 +103,6 @@ class Replica:
         self.projection = Projection(client, self._keys)
         self._leases = WorkerLeases(client)
         self.beats = Beats(self._leases, self._keys, config.workers.ttl / 4, self._exclusive)
-        self._specs = SpecReader(Interner())
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._registration: Registration | None = None
         self.directory.changed = self._directory_changed
@@ -310,4 +307,4 @@ class Replica:
         """Fences of the worker's attempts that end with its lease."""
         if self.reign is not None:
             return self.reign.core.exclusive_fences(worker)
-        return self.projection.exclusive(worker, self._specs)
+        return self.projection.exclusive(worker)

@@ -1,17 +1,17 @@
 """What does a standby remember, so that it can lead at once?
 
-Every key of the cluster as raw bytes, kept current by one watch; nothing is decoded before it is needed.
-When this replica wins, the projection is complete if the watch has delivered its own leader key: a watch
-has no gaps, so everything before that key is here. Counts are compared all the same; if anything disagrees,
-everything is read anew.
+Every key of the cluster as raw bytes, kept current by one watch, and what `WarmTasks` has decoded of the
+tasks. When this replica wins, the projection is complete if the watch has delivered its own leader key: a
+watch has no gaps, so everything before that key is here. Counts are compared all the same; if anything
+disagrees, everything is read anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -21,17 +21,16 @@ from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.incarnation import History, Incarnation
 from tenure_runtime.etcd.keys import Keys, Kind
 from tenure_runtime.etcd.position import Position
-from tenure_runtime.etcd.values import Event, KeyValue
 from tenure_runtime.etcd.watch import PrefixWatch, Snapshot
 from tenure_runtime.logging_setup import get_logger
 from tenure_scheduler.adapters.records import Apart, Live, damaged, decode_live, decode_task, decode_worker
 from tenure_scheduler.adapters.specs import SpecReader
+from tenure_scheduler.adapters.warm import Raw, WarmTasks
 from tenure_scheduler.domain.load import Records
 from tenure_scheduler.domain.model import Damaged, Task, Worker
+from tenure_scheduler.domain.profiles import Interner
 from tenure_state.v1.task_pb2 import WatchFloor
 from tenure_state.v1.worker_pb2 import Ownership
-
-Raw: TypeAlias = KeyValue | Event
 
 _COMPLETE_WITHIN: Final = 1.0
 _GATHER_SECONDS: Final = 0.02
@@ -40,6 +39,17 @@ _CAUGHT_UP_SECONDS: Final = 0.001
 """A change that had to be waited for this long was the last one."""
 _TOLD_DAMAGED: Final = 20
 _log = get_logger("projection")
+
+
+class Known(NamedTuple):
+    """What a new leader begins with; nothing of it changes any more."""
+
+    raw: Mapping[bytes, Raw]
+    """Every key."""
+    warm: Mapping[bytes, Task]
+    """Task records that were decoded before, by key; those of another revision are no use."""
+    specs: SpecReader
+    """Read their specs."""
 
 
 class Projection:
@@ -53,35 +63,50 @@ class Projection:
         self._own_changed: dict[bytes, None] = {}
         self._owners: dict[bytes, Ownership] = {}
         self._advanced = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._specs = SpecReader(Interner())
+        self._warm = WarmTasks(self._raw.get, self._decode)
+        self._following: asyncio.Task[None] | None = None
+        self._warming: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to follow."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._follow(), name="projection")
+        if self._following is None:
+            self._specs = SpecReader(Interner())
+            self._warm = WarmTasks(lambda key: self._raw.get(key), self._decode)
+            self._warming = asyncio.create_task(self._warm.run(), name="warming up")
+            self._following = asyncio.create_task(self._follow(), name="projection")
 
     async def stop(self) -> None:
         """Stop following and forget everything."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        for task in (self._following, self._warming):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self._following = self._warming = None
         self._raw, self._own_changed, self._owners = {}, {}, {}
         self.revision = 0
 
+    def _decode(self, key: bytes, entry: Raw) -> Task:
+        task_id = key[len(self._keys.tasks) :].decode(errors="replace")
+        apart = _apart(self._raw, self._keys)
+        return decode_task(task_id, entry.value or b"", entry.mod_revision, self._specs, apart)
+
     async def _follow(self) -> None:
         watch = PrefixWatch(self._client, self._keys.prefix)
-        own_prefix, clock = self._keys.owns, asyncio.get_running_loop().time
+        own_prefix, task_prefix = self._keys.owns, self._keys.tasks
+        clock = asyncio.get_running_loop().time
         async with contextlib.aclosing(watch.changes()) as changes:
             asked_at = clock()
             async for change in changes:
                 caught_up = clock() - asked_at > _CAUGHT_UP_SECONDS
                 if isinstance(change, Snapshot):
-                    self._raw = {kv.key: kv for kv in change.kvs}
+                    before, self._raw = self._raw, {kv.key: kv for kv in change.kvs}
+                    self._warm.changed(key for key in before | self._raw if key.startswith(task_prefix))
                     self._owners = {}
                     self._own_changed = {key: None for key in self._raw if key.startswith(own_prefix)}
                 else:
                     raw, own_changed = self._raw, self._own_changed
+                    self._warm.changed(e.key for e in change.events if e.key.startswith(task_prefix))
                     for event in change.events:
                         key = event.key
                         if event.value is None:
@@ -99,12 +124,18 @@ class Projection:
 
     # --- winning ------------------------------------------------------------------------------------------
 
-    async def at_leadership(self, revision: int) -> dict[bytes, Raw]:
+    async def at_leadership(self, revision: int) -> Known:
         """Everything as of `revision` or later, at which this replica's leader key was written.
 
         Task records do not change after that revision without us, so later is as good. The answer does not
         change any more, while registrations and lives go on changing here.
         """
+        if self._warming is not None:
+            self._warming.cancel()
+        warm, self._warm.tasks = self._warm.tasks, {}
+        return Known(await self._as_of(revision), warm, self._specs)
+
+    async def _as_of(self, revision: int) -> dict[bytes, Raw]:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_COMPLETE_WITHIN):
                 while self.revision < revision:
@@ -133,6 +164,11 @@ class Projection:
         return True
 
     @property
+    def warm(self) -> Mapping[bytes, Task]:
+        """Task records that are decoded by now, by key."""
+        return self._warm.tasks
+
+    @property
     def incarnation(self) -> int:
         """First part of every fence; 0: not known yet."""
         raw = self._raw.get(self._keys.incarnation)
@@ -146,7 +182,7 @@ class Projection:
 
     # --- following ----------------------------------------------------------------------------------------
 
-    def exclusive(self, worker: str, specs: SpecReader) -> list[str]:
+    def exclusive(self, worker: str) -> list[str]:
         """Fences of the worker's attempts that may go on only while its lease lives."""
         n = self.incarnation
         changed, self._own_changed = self._own_changed, {}
@@ -154,7 +190,7 @@ class Projection:
             raw = self._raw.get(key)
             if raw is None or not raw.value:
                 self._owners.pop(key, None)
-            elif self._is_exclusive(key, specs) and (owner := _owner(raw.value)) is not None:
+            elif self._is_exclusive(key) and (owner := _owner(raw.value)) is not None:
                 self._owners[key] = owner
             else:
                 self._owners.pop(key, None)
@@ -165,24 +201,17 @@ class Projection:
             if owner.worker == worker
         ]
 
-    def _is_exclusive(self, own_key: bytes, specs: SpecReader) -> bool:
-        task_id = own_key[len(self._keys.owns) :].decode()
-        task = decode_one(self._raw, self._keys, task_id, specs)
+    def _is_exclusive(self, own_key: bytes) -> bool:
+        """Whether a task is one; what is absent, or whose spec is not there yet, counts as none."""
+        key = self._keys.task(own_key[len(self._keys.owns) :].decode())
+        task, found = self.warm.get(key), self._raw.get(key)
+        if task is None and found is not None:
+            with contextlib.suppress(DataLoss):
+                task = self._decode(key, found)
         return task is not None and task.profile.on_disconnect is OnDisconnect.STOP
 
 
-def decode_one(raw: dict[bytes, Raw], keys: Keys, task_id: str, specs: SpecReader) -> Task | None:
-    """One task out of raw keys; None when it is absent or its spec is not there (yet)."""
-    found = raw.get(keys.task(task_id))
-    if found is None or found.value is None:
-        return None
-    try:
-        return decode_task(task_id, found.value, found.mod_revision, specs, _apart(raw, keys))
-    except DataLoss:
-        return None
-
-
-def _apart(raw: dict[bytes, Raw], keys: Keys) -> Apart:
+def _apart(raw: Mapping[bytes, Raw], keys: Keys) -> Apart:
     """Finds specs that have a key of their own."""
 
     def find(task_id: str) -> bytes | None:
@@ -192,8 +221,8 @@ def _apart(raw: dict[bytes, Raw], keys: Keys) -> Apart:
     return find
 
 
-async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: SpecReader) -> Records:
-    """Decode everything; whether workers live is read anew, since `live` keys vanish by themselves.
+async def load(known: Known, client: EtcdClient, keys: Keys) -> Records:
+    """Decode what is not yet; whether workers live is read anew, since `live` keys vanish by themselves.
 
     A task whose record is damaged is set aside; any other key that cannot be read raises DataLoss. Gives the
     loop a chance to run between portions: the leader's lease has to be renewed meanwhile.
@@ -203,6 +232,7 @@ async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: Spe
     workers: dict[str, Worker] = {}
     owns: list[tuple[str, int, int]] = []
     floor = WatchFloor()
+    raw, warm, specs = known
     task_prefix, apart = keys.tasks, _apart(raw, keys)
     began, history = _lives_of_the_cluster(raw, keys)
     for index, (key, entry) in enumerate(raw.items()):
@@ -210,15 +240,17 @@ async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: Spe
             await asyncio.sleep(0)
         value = entry.value or b""
         if key.startswith(task_prefix):
-            task_id = key[len(task_prefix) :].decode(errors="replace")
-            try:
-                task = decode_task(task_id, value, entry.mod_revision, specs, apart)
-            except DataLoss as error:
-                spoilt.append(damaged(task_id, value, error.message))
-            else:
-                tasks.append(task)
-                if entry.mod_revision < began:
-                    _name_incarnation(task, history.at(entry.mod_revision))
+            task = warm.get(key)
+            if task is None or task.revision != entry.mod_revision:
+                task_id = key[len(task_prefix) :].decode(errors="replace")
+                try:
+                    task = decode_task(task_id, value, entry.mod_revision, specs, apart)
+                except DataLoss as error:
+                    spoilt.append(damaged(task_id, value, error.message))
+                    continue
+            tasks.append(task)
+            if entry.mod_revision < began:
+                _name_incarnation(task, history.at(entry.mod_revision))
             continue
         parsed = keys.parse(key)
         if parsed is None:
@@ -252,7 +284,7 @@ async def load(raw: dict[bytes, Raw], client: EtcdClient, keys: Keys, specs: Spe
     )
 
 
-def _lives_of_the_cluster(raw: dict[bytes, Raw], keys: Keys) -> tuple[int, History]:
+def _lives_of_the_cluster(raw: Mapping[bytes, Raw], keys: Keys) -> tuple[int, History]:
     """The revision at which the present incarnation began, and those before it."""
     present, earlier = raw.get(keys.incarnation), raw.get(keys.incarnations)
     if present is None or earlier is None or earlier.value is None:

@@ -1,0 +1,79 @@
+"""Which task records has a standby read already, before anybody needs them?
+
+To decode 100,000 records takes a second, in which nobody would lead. So a standby decodes what changed, after
+it has been left alone for a moment, in small portions: slowly while the leader is busy, since both may share
+a processor, and fast otherwise. Whoever begins to lead decodes only what is not here, or is not new enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
+
+from tenure_core.errors import DataLoss
+from tenure_runtime.etcd.values import Event, KeyValue
+from tenure_scheduler.domain.model import Task
+
+Raw: TypeAlias = KeyValue | Event
+
+_SETTLED_SECONDS: Final = 0.25
+"""A task changes several times in a row: only the last of them is worth reading."""
+_PORTION_SECONDS: Final = 0.002
+_BUSY_PAUSE: Final = 0.04
+_IDLE_PAUSE: Final = 0.004
+
+
+class WarmTasks:
+    """Decoded task records by key; `Task.revision` says as of when.
+
+    `find` gives the record of a key as it is now, None when it is gone; what `decode` refuses (DataLoss) is
+    left to whoever leads.
+    """
+
+    def __init__(self, find: Callable[[bytes], Raw | None], decode: Callable[[bytes, Raw], Task]) -> None:
+        self.tasks: dict[bytes, Task] = {}
+        self._find = find
+        self._decode = decode
+        self._changed: dict[bytes, None] = {}
+        self._wake = asyncio.Event()
+
+    def changed(self, keys: Iterable[bytes]) -> None:
+        """These records were written or deleted."""
+        self._changed.update(dict.fromkeys(keys))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Read what changed, until cancelled."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(_SETTLED_SECONDS)
+            self._wake.clear()
+            # Tasks of one age are looked at together by whoever leads, so they should lie together in memory.
+            settled = sorted(self._changed, key=self._age)
+            self._changed = {}
+            while settled:
+                self._read(settled)
+                await asyncio.sleep(_BUSY_PAUSE if self._wake.is_set() else _IDLE_PAUSE)
+
+    def _age(self, key: bytes) -> int:
+        """Negative revision: the oldest come last in a sorted list, and are read first."""
+        entry = self._find(key)
+        return -entry.mod_revision if entry is not None else 0
+
+    def _read(self, settled: list[bytes]) -> None:
+        """Read the last ones of a list, for as long as a portion may take."""
+        end = time.monotonic() + _PORTION_SECONDS
+        tasks = self.tasks
+        while settled and time.monotonic() < end:
+            key = settled.pop()
+            entry, known = self._find(key), tasks.get(key)
+            if entry is not None and known is not None and known.revision == entry.mod_revision:
+                continue
+            tasks.pop(key, None)
+            if entry is not None:
+                try:
+                    tasks[key] = self._decode(key, entry)
+                except DataLoss:
+                    continue
