@@ -170,9 +170,11 @@ async def begin(
     measures: Measures,
 ) -> Reign:
     """Load the state as of the leadership's own first revision, or later, and make everything that leads."""
-    known = await projection.at_leadership(leadership.revision)
-    records = await load(known, client, keys)
-    await projection.stop()
+    try:
+        known = await projection.at_leadership(leadership.revision)
+        records = await load(known, client, keys)
+    finally:
+        await projection.stop()
     n = Incarnation.decode(leadership.term.incarnation).n
     core = Core(config, incarnation=n, epoch=leadership.epoch, now=clock(), records=records)
     writer = TaskWriter(n, directory.relay_address)

@@ -44,10 +44,10 @@ _log = get_logger("projection")
 class Known(NamedTuple):
     """What a new leader begins with; nothing of it changes any more."""
 
-    raw: Mapping[bytes, Raw]
-    """Every key."""
-    warm: Mapping[bytes, Task]
-    """Task records that were decoded before, by key; those of another revision are no use."""
+    raw: dict[bytes, Raw]
+    """Every key but those of `warm`."""
+    warm: list[Task]
+    """Tasks whose records are decoded already."""
     specs: SpecReader
     """Read their specs."""
 
@@ -59,12 +59,14 @@ class Projection:
         self.revision = 0
         self._client = client
         self._keys = keys
+        self._tasks: dict[bytes, Raw] = {}
+        """The task records; `_raw` has all other keys."""
         self._raw: dict[bytes, Raw] = {}
         self._own_changed: dict[bytes, None] = {}
         self._owners: dict[bytes, Ownership] = {}
         self._advanced = asyncio.Event()
         self._specs = SpecReader(Interner())
-        self._warm = WarmTasks(self._raw.get, self._decode)
+        self._warm = WarmTasks(self._record, self._decode)
         self._following: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
 
@@ -72,7 +74,7 @@ class Projection:
         """Begin to follow."""
         if self._following is None:
             self._specs = SpecReader(Interner())
-            self._warm = WarmTasks(lambda key: self._raw.get(key), self._decode)
+            self._warm = WarmTasks(self._record, self._decode)
             self._warming = asyncio.create_task(self._warm.run(), name="warming up")
             self._following = asyncio.create_task(self._follow(), name="projection")
 
@@ -83,8 +85,11 @@ class Projection:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         self._following = self._warming = None
-        self._raw, self._own_changed, self._owners = {}, {}, {}
+        self._raw, self._tasks, self._own_changed, self._owners = {}, {}, {}, {}
         self.revision = 0
+
+    def _record(self, key: bytes) -> Raw | None:
+        return self._tasks.get(key)
 
     def _decode(self, key: bytes, entry: Raw) -> Task:
         task_id = key[len(self._keys.tasks) :].decode(errors="replace")
@@ -100,21 +105,27 @@ class Projection:
             async for change in changes:
                 caught_up = clock() - asked_at > _CAUGHT_UP_SECONDS
                 if isinstance(change, Snapshot):
-                    before, self._raw = self._raw, {kv.key: kv for kv in change.kvs}
-                    self._warm.changed(key for key in before | self._raw if key.startswith(task_prefix))
+                    before, self._tasks, self._raw = self._tasks, {}, {}
+                    for kv in change.kvs:
+                        (self._tasks if kv.key.startswith(task_prefix) else self._raw)[kv.key] = kv
+                    self._warm.changed((*before, *self._tasks))
                     self._owners = {}
                     self._own_changed = {key: None for key in self._raw if key.startswith(own_prefix)}
                 else:
-                    raw, own_changed = self._raw, self._own_changed
-                    self._warm.changed(e.key for e in change.events if e.key.startswith(task_prefix))
+                    own_changed, changed = self._own_changed, []
                     for event in change.events:
-                        key = event.key
+                        key, is_task = event.key, event.key.startswith(task_prefix)
+                        into = self._tasks if is_task else self._raw
                         if event.value is None:
-                            raw.pop(key, None)
+                            into.pop(key, None)
                         else:
-                            raw[key] = event
-                        if key.startswith(own_prefix):
+                            into[key] = event
+                        if is_task:
+                            changed.append(key)
+                        elif key.startswith(own_prefix):
                             own_changed[key] = None
+                    if changed:
+                        self._warm.changed(changed)
                 self.revision = change.revision
                 self._advanced.set()
                 if caught_up:
@@ -132,34 +143,35 @@ class Projection:
         """
         if self._warming is not None:
             self._warming.cancel()
-        warm, self._warm.tasks = self._warm.tasks, {}
-        return Known(await self._as_of(revision), warm, self._specs)
-
-    async def _as_of(self, revision: int) -> dict[bytes, Raw]:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_COMPLETE_WITHIN):
                 while self.revision < revision:
                     self._advanced.clear()
                     await self._advanced.wait()
-        raw = self._raw
-        leader = raw.get(self._keys.leader)
-        if leader is not None and leader.mod_revision == revision and await self._agrees(raw, revision):
-            return raw.copy()
+        leader = self._raw.get(self._keys.leader)
+        if leader is not None and leader.mod_revision == revision and await self._agrees(revision):
+            stale, warm = self._warm.stale, self._warm.tasks
+            unread = {key: self._tasks[key] for key in stale if key in self._tasks}
+            current = [task for key, task in warm.items() if key not in stale] if stale else [*warm.values()]
+            if len(current) + len(unread) == len(self._tasks):
+                # A leader goes on with these very objects: nobody else may.
+                self._warm.tasks = {}
+                return Known(self._raw | unread, current, self._specs)
         _log.warning("the projection is not complete, reading everything", revision=revision)
         found = await self._client.range(self._keys.prefix, prefix=True)
-        return {kv.key: kv for kv in found.kvs}
+        return Known({kv.key: kv for kv in found.kvs}, [], self._specs)
 
-    async def _agrees(self, raw: dict[bytes, Raw], revision: int) -> bool:
+    async def _agrees(self, revision: int) -> bool:
         """Whether counts, and registrations in full, are what etcd says of that revision."""
-        keys = self._keys
+        keys, raw = self._keys, self._raw
         registrations = await self._client.range(keys.workers, prefix=True, revision=revision)
         for kv in registrations.kvs:
             mine = raw.get(kv.key)
             if kv.key.endswith(b"/reg") and (mine is None or mine.value != kv.value):
                 return False
-        for prefix in (keys.tasks, keys.specs):
-            there = await self._client.count(prefix, revision=revision)
-            if there[2] != sum(1 for key in raw if key.startswith(prefix)):
+        specs = sum(key.startswith(keys.specs) for key in raw)
+        for prefix, known in ((keys.tasks, len(self._tasks)), (keys.specs, specs)):
+            if (await self._client.count(prefix, revision=revision))[2] != known:
                 return False
         return True
 
@@ -204,7 +216,7 @@ class Projection:
     def _is_exclusive(self, own_key: bytes) -> bool:
         """Whether a task is one; what is absent, or whose spec is not there yet, counts as none."""
         key = self._keys.task(own_key[len(self._keys.owns) :].decode())
-        task, found = self.warm.get(key), self._raw.get(key)
+        task, found = self.warm.get(key), self._tasks.get(key)
         if task is None and found is not None:
             with contextlib.suppress(DataLoss):
                 task = self._decode(key, found)
@@ -227,30 +239,30 @@ async def load(known: Known, client: EtcdClient, keys: Keys) -> Records:
     A task whose record is damaged is set aside; any other key that cannot be read raises DataLoss. Gives the
     loop a chance to run between portions: the leader's lease has to be renewed meanwhile.
     """
-    tasks: list[Task] = []
+    raw, tasks, specs = known
     spoilt: list[Damaged] = []
     workers: dict[str, Worker] = {}
     owns: list[tuple[str, int, int]] = []
     floor = WatchFloor()
-    raw, warm, specs = known
     task_prefix, apart = keys.tasks, _apart(raw, keys)
     began, history = _lives_of_the_cluster(raw, keys)
+    for task in tasks:
+        if task.revision < began:
+            _name_incarnation(task, history.at(task.revision))
     for index, (key, entry) in enumerate(raw.items()):
         if index % 2000 == 1999:
             await asyncio.sleep(0)
         value = entry.value or b""
         if key.startswith(task_prefix):
-            task = warm.get(key)
-            if task is None or task.revision != entry.mod_revision:
-                task_id = key[len(task_prefix) :].decode(errors="replace")
-                try:
-                    task = decode_task(task_id, value, entry.mod_revision, specs, apart)
-                except DataLoss as error:
-                    spoilt.append(damaged(task_id, value, error.message))
-                    continue
-            tasks.append(task)
-            if entry.mod_revision < began:
-                _name_incarnation(task, history.at(entry.mod_revision))
+            task_id = key[len(task_prefix) :].decode(errors="replace")
+            try:
+                task = decode_task(task_id, value, entry.mod_revision, specs, apart)
+            except DataLoss as error:
+                spoilt.append(damaged(task_id, value, error.message))
+            else:
+                tasks.append(task)
+                if entry.mod_revision < began:
+                    _name_incarnation(task, history.at(entry.mod_revision))
             continue
         parsed = keys.parse(key)
         if parsed is None:

@@ -26,7 +26,7 @@ _IDLE_PAUSE: Final = 0.004
 
 
 class WarmTasks:
-    """Decoded task records by key; `Task.revision` says as of when.
+    """Decoded task records by key.
 
     `find` gives the record of a key as it is now, None when it is gone; what `decode` refuses (DataLoss) is
     left to whoever leads.
@@ -34,15 +34,23 @@ class WarmTasks:
 
     def __init__(self, find: Callable[[bytes], Raw | None], decode: Callable[[bytes, Raw], Task]) -> None:
         self.tasks: dict[bytes, Task] = {}
+        """As they were when they were read; of those that are `stale` something else is true by now."""
         self._find = find
         self._decode = decode
         self._changed: dict[bytes, None] = {}
+        self._settled: list[bytes] = []
+        self._refused: dict[bytes, None] = {}
         self._wake = asyncio.Event()
 
     def changed(self, keys: Iterable[bytes]) -> None:
         """These records were written or deleted."""
         self._changed.update(dict.fromkeys(keys))
         self._wake.set()
+
+    @property
+    def stale(self) -> set[bytes]:
+        """Keys of the records that were not read as they are now."""
+        return {*self._changed, *self._settled, *self._refused}
 
     async def run(self) -> None:
         """Read what changed, until cancelled."""
@@ -51,10 +59,10 @@ class WarmTasks:
             await asyncio.sleep(_SETTLED_SECONDS)
             self._wake.clear()
             # Tasks of one age are looked at together by whoever leads, so they should lie together in memory.
-            settled = sorted(self._changed, key=self._age)
+            self._settled = sorted(self._changed, key=self._age)
             self._changed = {}
-            while settled:
-                self._read(settled)
+            while self._settled:
+                self._read(self._settled)
                 await asyncio.sleep(_BUSY_PAUSE if self._wake.is_set() else _IDLE_PAUSE)
 
     def _age(self, key: bytes) -> int:
@@ -72,8 +80,9 @@ class WarmTasks:
             if entry is not None and known is not None and known.revision == entry.mod_revision:
                 continue
             tasks.pop(key, None)
+            self._refused.pop(key, None)
             if entry is not None:
                 try:
                     tasks[key] = self._decode(key, entry)
                 except DataLoss:
-                    continue
+                    self._refused[key] = None

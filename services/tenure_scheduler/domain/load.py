@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from tenure_core.resources import Pool
 from tenure_core.states import PLACED, AttemptOutcome, LogState, TaskState, WorkerVerdict
 from tenure_scheduler.domain import restored, retention
-from tenure_scheduler.domain.assign import arm_backoff, arm_queue_timeout, enqueue, hold
+from tenure_scheduler.domain.assign import arm_backoff, arm_queue_timeout, hold
 from tenure_scheduler.domain.losses import arm_exclusive, declare_due, lose_attempts
 from tenure_scheduler.domain.model import SUSPECTED_FROM, Damaged, Task, Worker
-from tenure_scheduler.domain.requests import arm_drain, insert
+from tenure_scheduler.domain.requests import arm_drain, enter
 from tenure_scheduler.domain.results import arm_log_unknown
 from tenure_scheduler.domain.suspects import blame_again
 from tenure_scheduler.domain.world import World
@@ -76,8 +77,7 @@ def load(world: World, records: Records) -> None:
     world.alarm = records.alarm
     for worker in records.workers:
         _load_worker(world, worker, records.lives.get(worker.name, 0))
-    for task in sorted(records.tasks, key=lambda task: task.sequence):
-        _load_task(world, task)
+    _load_tasks(world, sorted(records.tasks, key=attrgetter("sequence")))
     for damaged in records.damaged:
         world.damaged[damaged.task_id] = damaged
     last = world.order[-1].sequence if world.order else 0
@@ -106,13 +106,25 @@ def _load_worker(world: World, worker: Worker, live_revision: int) -> None:
         arm_drain(world, worker)
 
 
-def _load_task(world: World, task: Task) -> None:
-    insert(world, task)
-    if task.losses > SUSPECTED_FROM:
-        blame_again(world, task)
-    if task.state is TaskState.PENDING:
-        enqueue(world, task)
-    elif task.state is TaskState.BACKOFF:
+def _load_tasks(world: World, tasks: list[Task]) -> None:
+    """Enter tasks in the order of their sequence. There may be 100,000, and nobody leads meanwhile."""
+    enter(world, tasks)
+    waiting = []
+    for task in tasks:
+        if task.losses > SUSPECTED_FROM:
+            blame_again(world, task)
+        if task.outcome is None:
+            if task.state is TaskState.PENDING:
+                waiting.append(task)
+            else:
+                _load_open(world, task)
+            if task.profile.queue_timeout:
+                arm_queue_timeout(world, task)
+    world.queue.fill(waiting)
+
+
+def _load_open(world: World, task: Task) -> None:
+    if task.state is TaskState.BACKOFF:
         arm_backoff(world, task)
     elif task.state in PLACED:
         name = task.attempts[-1].worker
@@ -121,8 +133,6 @@ def _load_task(world: World, task: Task) -> None:
             worker = world.workers[name] = Worker(name)
             worker.verdict = WorkerVerdict.LOST
         hold(worker, task)
-    if not task.outcome:
-        arm_queue_timeout(world, task)
 
 
 def _load_finished(world: World) -> None:

@@ -70,7 +70,7 @@ def _create(world: World, item: SubmitItem) -> Task:
         item.retry_of,
         item.traceparent,
     )
-    insert(world, task)
+    enter(world, [task])
     world.touch(task)
     if item.not_before_ns > world.now.utc_ns:
         back_off(world, task, item.not_before_ns, "it is not to start before its time")
@@ -81,17 +81,19 @@ def _create(world: World, item: SubmitItem) -> Task:
     return task
 
 
-def insert(world: World, task: Task) -> None:
-    """Enter a task into the indexes."""
-    world.tasks[task.id] = task
-    world.order.append(task)
-    world.counts[task.state] += 1
-    if task.request_id:
-        namespace = task.profile.namespace
-        known = world.requests.get(namespace)
-        if known is None:
-            known = world.requests[namespace] = {}
-        known[task.request_id] = task
+def enter(world: World, tasks: list[Task]) -> None:
+    """Enter tasks into the indexes, in the order of their sequence."""
+    by_id, counts, requests = world.tasks, world.counts, world.requests
+    world.order += tasks
+    for task in tasks:
+        by_id[task.id] = task
+        counts[task.state] += 1
+        if task.request_id:
+            namespace = task.profile.namespace
+            known = requests.get(namespace)
+            if known is None:
+                known = requests[namespace] = {}
+            known[task.request_id] = task
 
 
 def on_retry(world: World, event: RetryRequested) -> None:
