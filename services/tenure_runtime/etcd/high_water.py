@@ -9,7 +9,7 @@ on, and a process that sees the old one stops with that sentence.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from tenure_runtime.etcd.errors import EtcdError, EtcdUnavailable, EtcdUnknownOutcome
 from tenure_runtime.etcd.ops import absent, put, value_is
@@ -27,6 +27,13 @@ _TRIES: Final = 20
 _log = get_logger("etcd")
 
 
+class Asked(NamedTuple):
+    """What was known when a question was sent."""
+
+    life: int
+    mark: int
+
+
 class HighWater:
     """The highest revision that this process has seen; `went_back` is set when a later answer is below it."""
 
@@ -35,17 +42,25 @@ class HighWater:
         self.found = 0
         """The revision that was below the mark."""
         self.went_back = asyncio.Event()
+        self._life = 0
 
-    def answered(self, asked_at: int, revision: int) -> None:
-        """A linearizable answer came to a question that was sent when the mark stood at `asked_at`."""
+    def asked(self) -> Asked:
+        """A question is sent now; give this to `answered` with its answer."""
+        return Asked(self._life, self.mark)
+
+    def answered(self, asked: Asked, revision: int) -> None:
+        """A linearizable answer came; to a question of an earlier life it proves nothing, either way."""
+        if asked.life != self._life:
+            return
         if revision > self.mark:
             self.mark = revision
-        elif revision < asked_at:
+        elif revision < asked.mark:
             self.found = revision
             self.went_back.set()
 
     def begin_anew(self) -> None:
         """What was seen belongs to an earlier life of the cluster."""
+        self._life += 1
         self.mark = self.found
         self.went_back.clear()
 

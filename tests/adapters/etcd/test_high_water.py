@@ -26,13 +26,28 @@ if TYPE_CHECKING:
 
 def test_only_an_answer_to_a_later_question_is_proof() -> None:
     water = HighWater()
-    water.answered(0, 7)
-    water.answered(0, 5)  # asked before 7 was seen
+    at_first = water.asked()
+    water.answered(at_first, 7)
+    water.answered(at_first, 5)  # asked before 7 was seen
     assert (water.mark, water.went_back.is_set()) == (7, False)
-    water.answered(7, 6)
+    water.answered(water.asked(), 6)
     assert (water.found, water.went_back.is_set()) == (6, True)
     water.begin_anew()
     assert (water.mark, water.went_back.is_set()) == (6, False)
+
+
+def test_answers_to_questions_of_an_earlier_life_prove_nothing() -> None:
+    water = HighWater()
+    water.answered(water.asked(), 70)
+    earlier = water.asked()
+    water.answered(water.asked(), 60)
+    water.begin_anew()
+    water.answered(earlier, 61)  # both were on their way when the new incarnation was found
+    water.answered(earlier, 61)
+    assert (water.mark, water.went_back.is_set()) == (60, False)
+    water.answered(earlier, 75)  # of the store before, and late
+    water.answered(water.asked(), 61)
+    assert (water.mark, water.went_back.is_set()) == (61, False)
 
 
 class Store:
