@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from tenure_runtime.etcd.errors import EtcdError, EtcdUnavailable, EtcdUnknownOutcome
+from tenure_runtime.etcd.errors import EtcdError, EtcdNoSpace, EtcdUnavailable, EtcdUnknownOutcome
 from tenure_runtime.etcd.ops import absent, put, value_is
 from tenure_runtime.logging_setup import get_logger
 from tenure_runtime.startup import CannotStart
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 WHAT_TO_DO: Final = "stop the schedulers and call `tenure cluster new-incarnation`"
 _LOOK_SECONDS: Final = 1.0
 _PAUSE: Final = 0.2
-_TRIES: Final = 20
 _log = get_logger("etcd")
 
 
@@ -68,6 +67,7 @@ class HighWater:
 async def guard(client: EtcdClient, keys: Keys, who: str, *, known: bytes | None = None) -> NoReturn:
     """Look from time to time; raises CannotStart when the store went back within one incarnation.
 
+    From the moment at which that is seen no leadership of this client lasts, see `Leadership.remaining`.
     The proof is left in the store, because whoever starts anew has not seen it. With another incarnation all
     is well: the process goes on with what it finds. `known` is the incarnation seen so far, if one was.
     """
@@ -106,12 +106,19 @@ async def _incarnation(client: EtcdClient, keys: Keys) -> bytes | None:
 
 
 async def _leave_proof(client: EtcdClient, keys: Keys, incarnation: bytes, sentence: str) -> None:
-    """Write it down in this incarnation, unless somebody else has; give up when etcd does not take it."""
+    """Write it down in this incarnation, unless somebody else has; until etcd takes it, or never will.
+
+    Whoever is started in our place knows nothing of it: as long as it is not written, better nobody is.
+    """
     compares = [value_is(keys.incarnation, incarnation), absent(keys.rolled_back)]
-    for _ in range(_TRIES):
+    told = False
+    while True:
         try:
             await client.txn(compares, [put(keys.rolled_back, sentence.encode())])
-        except (EtcdUnavailable, EtcdUnknownOutcome):
+        except (EtcdUnavailable, EtcdUnknownOutcome, EtcdNoSpace) as error:
+            if not told:
+                told = True
+                _log.error("cannot leave the proof in etcd yet", proof=sentence, reason=str(error))
             await asyncio.sleep(_PAUSE)
         except EtcdError:
             return

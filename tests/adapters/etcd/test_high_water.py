@@ -14,6 +14,8 @@ from tenure_runtime.etcd.errors import EtcdError
 from tenure_runtime.etcd.high_water import HighWater, guard
 from tenure_runtime.etcd.incarnation import lay_foundation
 from tenure_runtime.etcd.new_incarnation import begin_new_incarnation
+from tenure_runtime.etcd.stubs import rpc
+from tenure_runtime.etcd.values import Alarm
 from tenure_runtime.startup import CannotStart
 from tests.support.waiting import eventually
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tenure_runtime.etcd.keys import Keys
+    from tests.adapters.etcd.conftest import Lead
     from tests.support.etcd_server import EtcdServer
 
 
@@ -104,6 +107,29 @@ async def test_a_store_that_went_back_ends_the_process_with_the_sentence(
     proof = await own_client.get(keys.rolled_back)
     assert proof is not None
     assert b"scheduler a saw revision" in proof.value
+
+
+async def test_nobody_leads_and_nobody_ends_before_the_proof_is_in_the_store(
+    own_client: EtcdClient, keys: Keys, lead: Lead
+) -> None:
+    leadership = await lead(own_client)
+    alarm = Alarm((await own_client.status()).member_id, "NOSPACE")
+    raised = rpc.AlarmRequest(
+        action=rpc.AlarmRequest.ACTIVATE, alarm=rpc.NOSPACE, memberID=alarm.member_id
+    )
+    await own_client.endpoints.call(lambda stubs: stubs.maintenance.Alarm, raised, timeout=5, write=True)
+    guarding = asyncio.create_task(guard(own_client, keys, "scheduler a"))
+    water = own_client.high_water
+    water.answered(water.asked(), water.mark + 100)  # as if more had been seen than there is
+    await eventually(water.went_back.is_set, within=5)
+    assert not leadership.is_current()
+    assert "went back" in leadership.reason
+    await asyncio.sleep(1)
+    assert not guarding.done()
+    await own_client.disarm(alarm)
+    with pytest.raises(CannotStart, match="it was rolled back"):
+        await asyncio.wait_for(guarding, 5)
+    assert await own_client.get(keys.rolled_back) is not None
 
 
 async def test_a_process_goes_on_with_a_new_incarnation(
