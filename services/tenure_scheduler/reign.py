@@ -172,7 +172,7 @@ async def begin(
 ) -> Reign:
     """Load the state as of the leadership's own first revision, or later, and make everything that leads."""
     specs = SpecReader(Interner())
-    raw = await projection.at_leadership(leadership.revision)
+    raw = await projection.at_leadership(leadership.revision, leadership.term.incarnation)
     records = await load(raw, client, keys, specs)
     await projection.stop()
     n = Incarnation.decode(leadership.term.incarnation).n

@@ -70,6 +70,16 @@ class Projection:
         self.revision = 0
 
     async def _follow(self) -> None:
+        """Follow one life of the cluster after the other."""
+        while True:
+            await self._follow_incarnation()
+            self.revision = 0
+
+    async def _follow_incarnation(self) -> None:
+        """Returns when another incarnation begins: what is known may be of a store that was put back since.
+
+        A watch that was interrupted goes on where it was, also in another store that got as far meanwhile.
+        """
         watch = PrefixWatch(self._client, self._keys.prefix)
         own_prefix, clock = self._keys.owns, asyncio.get_running_loop().time
         async with contextlib.aclosing(watch.changes()) as changes:
@@ -90,6 +100,8 @@ class Projection:
                             raw[key] = event
                         if key.startswith(own_prefix):
                             own_changed[key] = None
+                        elif key == self._keys.incarnation:
+                            return
                 self.revision = change.revision
                 self._advanced.set()
                 if caught_up:
@@ -99,10 +111,11 @@ class Projection:
 
     # --- winning ------------------------------------------------------------------------------------------
 
-    async def at_leadership(self, revision: int) -> dict[bytes, Raw]:
+    async def at_leadership(self, revision: int, incarnation: bytes) -> dict[bytes, Raw]:
         """Everything as of `revision` or later, at which this replica's leader key was written.
 
-        Task records do not change after that revision without us, so later is as good.
+        Task records do not change after that revision without us, so later is as good. Who knows of another
+        `incarnation` than the one that is led missed a restore.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_COMPLETE_WITHIN):
@@ -110,8 +123,10 @@ class Projection:
                     self._advanced.clear()
                     await self._advanced.wait()
         raw = self._raw
-        leader = raw.get(self._keys.leader)
-        if leader is not None and leader.mod_revision == revision and await self._agrees(raw, revision):
+        leader, life = raw.get(self._keys.leader), raw.get(self._keys.incarnation)
+        current = leader is not None and leader.mod_revision == revision
+        same = life is not None and life.value == incarnation
+        if current and same and await self._agrees(raw, revision):
             return raw
         _log.warning("the projection is not complete, reading everything", revision=revision)
         found = await self._client.range(self._keys.prefix, prefix=True)
