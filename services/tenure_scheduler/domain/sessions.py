@@ -349,6 +349,8 @@ def _attach(world: World, worker: Worker, joining: JoinStep) -> None:
     if worker.stream == NO_STREAM:
         # The stream ended while etcd was asked: the agent's next Hello is judged instead.
         worker.disconnected_at = world.now.boot
+        if not joining.same_boot:
+            _leave_to_its_term(world, worker)
         return
     _welcome(world, worker, joining)
     world.queue.gained[worker] = None
@@ -375,6 +377,14 @@ def _tell_orphans(world: World, worker: Worker, held: list[AttemptReport]) -> No
     if orphans:
         unknown = sum(1 for fence in orphans if fence.task not in world.tasks)
         world.commands.append(TellOrphans(worker.name, orphans, unknown))
+
+
+def _leave_to_its_term(world: World, worker: Worker) -> None:
+    """The next Hello is of the boot that joined; what runs exclusively on the one before may run on."""
+    due = worker.gone_at + world.config.grace
+    for task in worker.attempts.values():
+        if task.profile.on_disconnect is OnDisconnect.STOP:
+            lose_when_safe(world, task, due, LossEvidence.HOST_REBOOTED, worker.gone_saw)
 
 
 def _settle_missing(world: World, worker: Worker, joining: JoinStep, kept: set[Fence]) -> None:
