@@ -171,7 +171,7 @@ async def begin(
 ) -> Reign:
     """Load the state as of the leadership's own first revision, or later, and make everything that leads."""
     try:
-        known = await projection.at_leadership(leadership.revision)
+        known = await projection.at_leadership(leadership.revision, leadership.term.incarnation)
         records = await load(known, client, keys)
     finally:
         await projection.stop()

@@ -14,6 +14,7 @@ from tenure_core.fence import Fence
 
 if TYPE_CHECKING:
     from tests.simulation.etcd_cluster import Cluster
+    from tests.simulation.etcd_model import Store
     from tests.simulation.warden_model import Execution
 
 
@@ -27,16 +28,28 @@ class Effects:
     highest: dict[str, tuple[int, int]] = field(default_factory=dict)
     accepted: dict[str, list[str]] = field(default_factory=dict)
     """Fences whose effect was taken, by task, in the order in which it was."""
+    ended: set[str] = field(default_factory=set)
+    """Fences whose process came to its end, whether its effect was taken or not."""
     refused: int = 0
     leases_end_early: bool = False
     """Leases were ended before their time: nothing could have told their holders."""
+    lost_leases: dict[int, float] = field(default_factory=dict)
+    """Leases that a restore undid, and when they would have ended: whoever holds one goes on until then."""
 
     def began(self, execution: Execution, lease: int) -> None:
         """A process starts, by the authority of this lease."""
         self.executions.append(execution)
         self.opened(execution.fence)
-        if lease not in self.etcd.store.leases and not self.leases_end_early:
+        holds = lease in self.etcd.store.leases or execution.began < self.lost_leases.get(lease, 0.0)
+        if not holds and not self.leases_end_early:
             self.violations.append(f"I4: {execution.fence} was executed after its worker's lease had ended")
+
+    def restored(self, before: Store) -> None:
+        """Another store has taken the place of this one."""
+        now = self.etcd.store.leases
+        for lease in before.leases.values():
+            if lease.id not in now:
+                self.lost_leases[lease.id] = lease.ends_at
 
     def opened(self, fence: str) -> bool:
         """An attempt says who it is before it does anything."""
@@ -44,6 +57,7 @@ class Effects:
 
     def done(self, fence: str) -> None:
         """An attempt carries out its effect."""
+        self.ended.add(fence)
         parsed = Fence.parse(fence)
         if self._admit(parsed):
             self.accepted.setdefault(parsed.task, []).append(fence)

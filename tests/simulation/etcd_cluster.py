@@ -8,8 +8,9 @@ that did not see it. Watches are served by each member with a lag of its own. Cl
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import grpc
 
@@ -30,6 +31,13 @@ TIMED_OUT: Final = (grpc.StatusCode.UNAVAILABLE, "etcdserver: request timed out"
 _WITHOUT_QUORUM: Final = 1.0
 _RETRY: Final = 0.05
 _REQUEST_TIMEOUT: Final = 7.0
+
+
+class Answers(Protocol):
+    """Where the answer to a request goes."""
+
+    def send(self, kind: str, payload: Any) -> None:
+        """Answer it."""
 
 
 class Member:
@@ -61,12 +69,32 @@ class Member:
         """Take one stream: lease renewals or watches."""
         if method == "Watch":
             return Watch(self, end).receive
+        return Renewals(self, end).receive
 
-        def renew(kind: str, request: Any) -> None:
-            if kind == "message":
-                self.cluster.serve(self, "KeepAlive", request, end)
 
-        return renew
+class Renewals:
+    """One stream of lease renewals at one member: answered in the order in which they came."""
+
+    def __init__(self, member: Member, end: End) -> None:
+        self._member = member
+        self._end = end
+        self._waiting: deque[Any] = deque()
+
+    def receive(self, kind: str, request: Any) -> None:
+        if kind == "message":
+            self._waiting.append(request)
+            if len(self._waiting) == 1:
+                self._serve()
+
+    def _serve(self) -> None:
+        self._member.cluster.serve(self._member, "KeepAlive", self._waiting[0], self)
+
+    def send(self, kind: str, payload: Any) -> None:
+        """The answer to the first one."""
+        self._end.send(kind, payload)
+        self._waiting.popleft()
+        if self._waiting:
+            self._serve()
 
 
 class Watch:
@@ -124,7 +152,7 @@ class Watch:
             if mine:
                 header = rpc.ResponseHeader(revision=revision)
                 self._end.send("message", rpc.WatchResponse(header=header, events=mine))
-        self._next = store.revision + 1
+        self._next = max(self._next, store.revision + 1)
 
     def changed_later(self) -> None:
         self._scheduled = True
@@ -150,16 +178,13 @@ class Cluster:
         self._applied_at = 0.0
         self._leader: Member | None = None
         self.members: list[Member] = []
-        self._wire()
+        self.store.on_change.append(self._tell_watches)
         for number in range(members):
             name = f"etcd{number + 1}"
             process = Process(self.world, name, Host(self.world, name))
             self.members.append(Member(self, process, f"{name}:2379"))
         self._elect()
         self._tick()
-
-    def _wire(self) -> None:
-        self.store.on_change = [self._tell_watches]
 
     def _tell_watches(self, revision: int, events: list[Any]) -> None:
         for member in self.members:
@@ -208,23 +233,30 @@ class Cluster:
 
     def restart(self, member: Member) -> None:
         """A killed member comes back, with what the cluster agreed on."""
+        if member not in self.members:
+            return  # A restore has put another one in its place.
         index = self.members.index(member)
         process = Process(self.world, member.process.name, member.process.host)
         self.members[index] = Member(self, process, member.address)
 
     def restore(self, backup: Store) -> None:
-        """An older state takes the place of the present one; every connection is gone."""
+        """An older state takes the place of the present one; every connection is gone.
+
+        What was on its way to the old members is gone with them. Lease ids are never given twice.
+        """
         for member in self.members:
             member.process.kill()
+        backup.on_change, backup.next_lease = self.store.on_change, self.store.next_lease
         self.store = backup
-        self._wire()
         for member in list(self.members):
             self.restart(member)
         self._elect()
 
     # --- requests ------------------------------------------------------------------------------------------
 
-    def serve(self, member: Member, method: str, request: Any, end: End, since: float | None = None) -> None:
+    def serve(
+        self, member: Member, method: str, request: Any, end: Answers, since: float | None = None
+    ) -> None:
         """Answer a request as soon as there is a majority, or with an error."""
         now = self.world.now
         since = now if since is None else since
@@ -242,13 +274,17 @@ class Cluster:
         delay = self.world.random.uniform(0.0003, 0.003)
         if method in _WRITES and self.late_writes and self.world.random.random() < self.late_writes:
             delay += self.world.random.uniform(0.05, 4.0)
-        self.world.later(delay, self._apply, member, apply, request, end, since)
+        self.world.later(delay, self._apply, self.store, member, apply, request, end, since)
 
-    def _apply(self, member: Member, apply: Any, request: Any, end: End, since: float) -> None:
+    def _apply(
+        self, store: Store, member: Member, apply: Any, request: Any, end: Answers, since: float
+    ) -> None:
+        if store is not self.store:
+            return
         if not any(self.serves(each) for each in self.members):
             # In the log of a leader without a majority: it may come true later, or be forgotten.
             if self.world.random.random() < 0.5 and self.world.now - since < _REQUEST_TIMEOUT:
-                self.world.later(_RETRY * 4, self._apply, member, apply, request, end, since)
+                self.world.later(_RETRY * 4, self._apply, store, member, apply, request, end, since)
             else:
                 end.send("error", TIMED_OUT)
             return

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 from tenure_runtime.etcd.stubs import rpc
 from tenure_scheduler.domain import events as e
+from tests.simulation import restores
 from tests.simulation.fleet import Fleet
 from tests.simulation.nodes import Node
 from tests.simulation.world import Host
@@ -25,15 +26,7 @@ def _node(fleet: Fleet) -> Node:
     return fleet.world.random.choice(fleet.nodes)
 
 
-def _after(fleet: Fleet, low: float, high: float, repair: Callable[[], object]) -> None:
-    """Repair something after a while; peace comes when everything is repaired."""
-    fleet.broken += 1
-
-    def mend() -> None:
-        fleet.broken -= 1
-        repair()
-
-    fleet.world.later(fleet.world.random.uniform(low, high), mend)
+_after: Final = Fleet.mend_after
 
 
 # --- nodes ------------------------------------------------------------------------------------------------
@@ -385,8 +378,16 @@ OF_RELAYS: Final[dict[str, tuple[int, Fault]]] = {
     "partition relay-scheduler": (3, lambda fleet: partition(fleet, "relay-scheduler")),
 }
 """Drawn only where there is a relay."""
-NOT_WITH_OUTPUT: Final = frozenset({"lose state directory", "roll back state directory", "duplicate agent"})
-"""The model keeps one spool directory for each name of a worker."""
+NOT_WITH_OUTPUT: Final = frozenset(
+    {
+        "lose state directory",
+        "roll back state directory",
+        "duplicate agent",
+        "restore a backup",
+        "restore a backup carelessly",
+    }
+)
+"""The model keeps one spool directory for each name of a worker, and readers know attempts by number only."""
 KINDS: Final[dict[str, tuple[int, Fault]]] = {
     "kill agent": (4, kill_agent),
     "pause agent": (4, pause_agent),
@@ -417,6 +418,8 @@ KINDS: Final[dict[str, tuple[int, Fault]]] = {
     "lose lease": (2, lose_lease),
     "delete live key": (1, delete_live),
     "etcd full": (1, fill_etcd),
+    "restore a backup": (1, restores.by_the_book),
+    "restore a backup carelessly": (1, restores.carelessly),
     "partition agent-scheduler": (4, lambda fleet: partition(fleet, "agent-scheduler")),
     "partition scheduler-etcd": (3, lambda fleet: partition(fleet, "scheduler-etcd")),
     "partition scheduler-scheduler": (1, lambda fleet: partition(fleet, "scheduler-scheduler")),

@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from unittest.mock import patch
 
 from tenure_core.errors import Unavailable
 from tenure_core.fence import Fence
-from tenure_core.states import TaskState
+from tenure_core.states import AttemptOutcome, TaskState
 from tenure_runtime.etcd.keys import Keys
 from tenure_scheduler import reign
 from tenure_scheduler.config import LeadershipConfig, SchedulerConfig, WorkersConfig
@@ -28,7 +29,7 @@ from tenure_scheduler.domain.core import Core
 from tests.simulation.effects import Effects
 from tests.simulation.etcd_cluster import Cluster
 from tests.simulation.network import Network
-from tests.simulation.nodes import Node
+from tests.simulation.nodes import RESTART_AFTER, Node
 from tests.simulation.output import Truth, remove
 from tests.simulation.record import Record
 from tests.simulation.relays import Relay
@@ -60,6 +61,10 @@ class Outcome:
     lost_attempts: int = 0
     fenced: int = 0
     """Reports of attempts that were given away, refused by the scheduler."""
+    orphans: int = 0
+    """Those of them that an incarnation before a restore had given out."""
+    gave_up: int = 0
+    """Schedulers that ended because they saw the store go back."""
     stale_effects: int = 0
     """Effects of attempts that were given away, refused by the resource that they were meant for."""
     faults: Counter[str] = field(default_factory=Counter)
@@ -100,6 +105,11 @@ class Fleet:
         )
         self.ttl = self.config.workers.ttl
         self.schedulers: list[Scheduler] = []
+        self.gave_up: list[str] = []
+        self.restoring = False
+        """An operator takes etcd back to a backup."""
+        self._stopped: set[str] = set()
+        """Schedulers that an operator stopped: nothing starts them before the operator does."""
         self._scheduler_hosts: dict[str, Host] = {}
         for number in range(replicas or random.choice((1, 2, 2, 3))):
             self.start_scheduler(f"s{number + 1}")
@@ -139,14 +149,45 @@ class Fleet:
 
     def start_scheduler(self, name: str) -> None:
         """Start a replica under this name, as its service manager would."""
-        if any(each.name == name and each.process.alive for each in self.schedulers):
+        if name in self._stopped or any(each.name == name and each.process.alive for each in self.schedulers):
             return
         host = self._scheduler_hosts.get(name)
         if host is None:
             host = self._scheduler_hosts[name] = Host(self.world, name)
         process = Process(self.world, name, host)
         self.schedulers = [each for each in self.schedulers if each.name != name]
-        self.schedulers.append(Scheduler(process, self.network, self.etcd, self.config))
+        self.record.eras.speaks(process)
+        self.schedulers.append(Scheduler(process, self.network, self.etcd, self.config, self._gave_up))
+
+    def _gave_up(self, scheduler: Scheduler, reason: str) -> None:
+        """A scheduler ends by itself and says why; its service manager starts another one."""
+        self.gave_up.append(reason)
+        again = partial(self.start_scheduler, scheduler.name)
+        delay = self.world.random.uniform(*RESTART_AFTER)
+        scheduler.process.on_death.append(lambda: self.world.later(delay, again))
+
+    def stop_schedulers(self, but: Scheduler | None = None) -> None:
+        """An operator stops them, and may overlook one."""
+        self._stopped = {name for name in self._scheduler_hosts if but is None or name != but.name}
+        for scheduler in self.schedulers:
+            if scheduler.name in self._stopped:
+                scheduler.process.kill()
+
+    def start_schedulers(self) -> None:
+        """An operator starts all that do not run."""
+        self._stopped.clear()
+        for name in self._scheduler_hosts:
+            self.start_scheduler(name)
+
+    def mend_after(self, low: float, high: float, repair: Callable[[], object]) -> None:
+        """Repair something after a while; peace comes when everything is repaired."""
+        self.broken += 1
+
+        def mend() -> None:
+            self.broken -= 1
+            repair()
+
+        self.world.later(self.world.random.uniform(low, high), mend)
 
     def operate(self, event_of: Callable[[int], e.Event]) -> None:
         """An operator's request to the leader, repeated until it is answered."""
@@ -222,6 +263,8 @@ class Fleet:
         outcome.executions = len(self.effects.executions)
         outcome.lost_attempts = self.record.lost
         outcome.fenced = sum(node.fenced for node in (*self.nodes, *self.clones))
+        outcome.orphans = sum(node.orphans for node in (*self.nodes, *self.clones))
+        outcome.gave_up = len(self.gave_up)
         outcome.stale_effects = self.effects.refused
         outcome.faults = self.faults
         outcome.seconds = self.world.now
@@ -297,7 +340,19 @@ class Fleet:
         found += self.record.finished(told.submitted.values(), told.cancelled)
         for node in (*self.nodes, *self.clones):
             found += node.violations
-        return found + self.effects.violations + self._executions()
+        return found + self.effects.violations + self._executions() + self._successes()
+
+    def _successes(self) -> list[str]:
+        """I1, by what really ran: a result that was taken is one of a process that came to its end."""
+        ran = {Fence.parse(execution.fence).task for execution in self.effects.executions}
+        return [
+            f"I1: {fence} is told to have succeeded, and no process of that name came to its end"
+            for task, seen in self.record.tasks.items()
+            if task in ran
+            for attempt in seen.record.attempts
+            if attempt.outcome == AttemptOutcome.SUCCEEDED
+            and (fence := str(seen.fence(task, attempt))) not in self.effects.ended
+        ]
 
     def _executions(self) -> list[str]:
         """I4, I8 and I10, by what really ran."""

@@ -16,15 +16,16 @@ from tenure_core.states import OnDisconnect
 from tenure_log_relay.adapters.ingest_service import LogIngest
 from tenure_runtime.etcd import commit, commit_request
 from tenure_runtime.etcd.errors import EtcdLeaseNotFound, EtcdRefused, EtcdUnavailable, EtcdUnknownOutcome
+from tenure_runtime.etcd.high_water import HighWater
 from tenure_runtime.etcd.leases import WorkerLeases
 from tenure_runtime.etcd.ops import created_at, modified_at, value_is
 from tenure_scheduler.domain import commands as c
-from tenure_scheduler.domain import core, losses, reports, sessions
+from tenure_scheduler.domain import core, losses, reports, restored, results, sessions
 from tenure_scheduler.domain import events as e
 from tenure_scheduler.shell import Shell
 from tenure_worker_agent.domain import lease as agent_lease
 from tenure_worker_agent.domain import starting
-from tests.simulation import faults
+from tests.simulation import faults, restores
 from tests.simulation.fleet import Fleet, Outcome
 from tests.simulation.nodes import Node
 from tests.simulation.users import Load
@@ -136,6 +137,21 @@ def _take_any_result(original: Any) -> Any:
     return take
 
 
+def _take_report_of_any_incarnation(original: Any) -> Any:
+    def take(world: Any, worker: Any, report: Any) -> None:
+        present, world.n = world.n, report.fence.n
+        try:
+            original(world, worker, report)
+        finally:
+            world.n = present
+
+    return take
+
+
+def _lose_at_once(world: Any, task: Any, due: float, evidence: Any, saw: str) -> None:
+    results.lose(world, task, task.attempts[-1], evidence, losses.WORDS[evidence], saw)
+
+
 def _hello_with_any_counter(original: Any) -> Any:
     def on_hello(world: Any, event: Any) -> None:
         worker = world.workers.get(event.hello.worker)
@@ -238,6 +254,17 @@ def _overtaken_hellos(fleet: Fleet) -> None:
     for node in fleet.nodes:
         fleet.world.later(random.uniform(2.0, 6.0), overtake, node)
     fleet.world.later(60.0, lambda: setattr(fleet, "broken", fleet.broken - 1))
+
+
+def _restore_under_running_schedulers(fleet: Fleet) -> None:
+    """Nobody stops the schedulers before the store goes back, nor soon after."""
+    fleet.broken += 1
+
+    def begin() -> None:
+        restores.under_running_schedulers(fleet)
+        fleet.broken -= 1
+
+    fleet.world.later(4.0, begin)
 
 
 def _kill_relay_with_slow_disk(fleet: Fleet) -> None:
@@ -381,6 +408,26 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         lambda: patch.multiple(LogIngest, _take=_ack_early(LogIngest._take), _ack=_ack_taken),
         plan=_kill_relay_with_slow_disk,
         fleet={"relay": True, "load": Load(tasks=60, within=20.0, noops=0.0, lines=20)},
+    ),
+    Mutation(
+        "incarnation compare",
+        "what an attempt of before a restore did is not taken for what another one does now",
+        lambda: patch.object(reports, "take_report", _take_report_of_any_incarnation(reports.take_report)),
+        ("restore a backup",),
+    ),
+    Mutation(
+        "term wait after a restore",
+        "a stop task goes on only when every warden of before has killed what the store forgot",
+        lambda: patch.multiple(restored, lose_when_safe=_lose_at_once, back_off=lambda *_: None),
+        ("restore a backup",),
+        fleet=LONG_EXCLUSIVE,
+    ),
+    Mutation(
+        "high-water mark",
+        "a process that saw the store go back does not lead as if nothing had happened",
+        lambda: patch.object(HighWater, "answered", lambda *_: None),
+        plan=_restore_under_running_schedulers,
+        fleet={"replicas": 2},
     ),
     Mutation(
         "guarded deletion of live",

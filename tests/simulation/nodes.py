@@ -109,10 +109,23 @@ class SimulatedShell(Shell):
     warden: Warden
     node: Node
 
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._opened_in: dict[int, int] = {}
+        """By stream: the earliest era that what comes over it may be of."""
+        self._hands[c.OrderProcess] = self.order
+        self._hands[c.KillProcess] = self.kill
+        self._hands[c.OpenStream] = self.open_stream
+
     def post(self, event: e.Event) -> None:
         if type(event) is e.Commanded:
-            self.node.heard(event)
+            self.node.heard(event, self._opened_in[event.stream])
         super().post(event)
+
+    def open_stream(self, command: c.OpenStream) -> None:
+        """Also note what whoever answers may know."""
+        self._opened_in[command.stream] = self.node.record.eras.since()
+        self._open_stream(command)
 
     def order(self, command: c.OrderProcess) -> None:
         """Also note by which lease; the check of invariant I4 wants to know."""
@@ -150,6 +163,8 @@ class Node:
         self.violations: list[str] = []
         self.fenced = 0
         """Attempts that the scheduler refused to this node."""
+        self.orphans = 0
+        """Those among them that an earlier incarnation had given out."""
         self.warden: Warden | None = None
         self.agent: Process | None = None
         self.shell: SimulatedShell | None = None
@@ -211,8 +226,6 @@ class Node:
             lambda reason, _: self._failed(process, reason),
         )
         shell.warden, shell.node = warden, self
-        shell._hands[c.OrderProcess] = shell.order
-        shell._hands[c.KillProcess] = shell.kill
         telemetry = Telemetry()
         shell.traces = Traces(telemetry, self.name)
         watch = LoopWatch()
@@ -246,22 +259,24 @@ class Node:
         self.gave_up.append(reason)
         process.loop.call_soon(process.kill)
 
-    def heard(self, event: e.Commanded) -> None:
-        """The scheduler says something: it has to be committed."""
-        record = self.record
+    def heard(self, event: e.Commanded, since: int) -> None:
+        """The scheduler says something: it has to be committed. `since`: when the stream was opened."""
+        record, complain = self.record, self.violations.append
         self.fenced += len(event.fenced)
         for fence, reason in event.fenced:
-            if not record.superseded(Fence.parse(fence)):
-                record.excuse_or(self.violations, f"{self.name} was told that {fence} is fenced: {reason}")
+            parsed = Fence.parse(fence)
+            self.orphans += parsed.n != record.n
+            if not record.superseded(parsed, since):
+                complain(f"{self.name} was told that {fence} is fenced: {reason}")
         for stop in event.stops:
-            if not record.to_be_stopped(Fence.parse(stop.fence), self.name):
-                record.excuse_or(self.violations, f"{self.name} was told to stop {stop.fence}: {stop.reason}")
+            if not record.to_be_stopped(Fence.parse(stop.fence), self.name, since):
+                complain(f"{self.name} was told to stop {stop.fence}: {stop.reason}")
         for fence in event.accepted:
-            if not record.accepted(Fence.parse(fence)):
-                record.excuse_or(self.violations, f"{self.name} was told that the result of {fence} is taken")
+            if not record.accepted(Fence.parse(fence), since):
+                complain(f"{self.name} was told that the result of {fence} is taken")
         for start in event.starts:
-            if not record.assigned(Fence.parse(start.fence), self.name):
-                record.excuse_or(self.violations, f"{self.name} was told to start {start.fence}")
+            if not record.assigned(Fence.parse(start.fence), self.name, since):
+                complain(f"{self.name} was told to start {start.fence}")
 
     # --- faults --------------------------------------------------------------------------------------------
 

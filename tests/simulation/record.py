@@ -1,7 +1,8 @@
 """What was committed, in the order in which it was, and is it allowed?
 
 Reads etcd's own history as it grows: every version of every task's record. The checks are the invariants of
-the design that a store can show: I1, I3, I7, I9; `finished` adds those that need the end of a run (I2).
+the design that a store can show: I1, I3, I7, I9; `finished` adds those that need the end of a run (I2). What
+they mean when the store went back to a backup is said in `eras`.
 """
 
 from __future__ import annotations
@@ -18,20 +19,23 @@ from tenure_runtime.etcd.position import Position
 from tenure_state.v1.cluster_pb2 import Leader
 from tenure_state.v1.task_pb2 import TaskRecord
 from tenure_state.v1.worker_pb2 import Ownership, WorkerLive
+from tests.simulation.eras import Era, Eras, Seen
 from tests.simulation.etcd_model import Store
 from tests.simulation.world import World
 
 _SUCCEEDED: Final = AttemptOutcome.SUCCEEDED
 
 
-@dataclass
-class _Seen:
-    """One task as of its last version."""
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What a backup has of what is recorded."""
 
-    record: Any
     revision: int
-    last_assigned: int = 0
-    """Revision at which the newest attempt was committed."""
+    era: Era
+    lives: dict[bytes, int]
+    leader: str
+    epoch: int
+    open: dict[str, None]
 
 
 @dataclass
@@ -41,17 +45,14 @@ class Record:
     keys: Keys
     world: World
     violations: list[str] = field(default_factory=list)
-    tasks: dict[str, _Seen] = field(default_factory=dict)
+    eras: Eras = field(default_factory=Eras)
     revision: int = 0
-    n: int = 0
     lost: int = 0
     """Attempts that were committed as lost."""
-    rewound: bool = False
-    """The store was restored from a backup: what was told before may be gone."""
     commits: int = 0
     fingerprint: int = 0
-    committed_at: dict[int, float] = field(default_factory=dict)
-    """When each leadership last committed a batch."""
+    committed_at: dict[tuple[str, int], float] = field(default_factory=dict)
+    """When each leadership last committed a batch, by replica and epoch: those come again after a restore."""
     _lives: dict[bytes, int] = field(default_factory=dict)
     drained: set[str] = field(default_factory=set)
     """Workers that an operator ever drained: what was told to stop still does when the drain is cancelled, be
@@ -66,14 +67,31 @@ class Record:
         """Look at every change from now on."""
         store.on_change.append(self.changed)
 
+    @property
+    def tasks(self) -> dict[str, Seen]:
+        return self.eras.now.tasks
+
+    @property
+    def n(self) -> int:
+        """The incarnation."""
+        return self.eras.now.n
+
     def task(self, task_id: str) -> Any:
         """The record as it is committed now; None: there is none."""
-        seen = self.tasks.get(task_id)
-        return seen.record if seen is not None else None
+        return self.eras.now.task(task_id)
 
-    def excuse_or(self, violations: list[str], sentence: str) -> None:
-        if not self.rewound:
-            violations.append(sentence)
+    def backup(self) -> Backup:
+        """What a backup of the store has at this moment."""
+        return Backup(
+            self.revision, self.eras.now.copy(), dict(self._lives), self._leader, self._epoch, dict(self.open)
+        )
+
+    def restored(self, backup: Backup) -> None:
+        """The store went back: what came after the backup is gone, everything else counts on."""
+        self.eras.begin(backup.era)
+        self.revision, self._elected = backup.revision, False
+        self._lives, self.open = backup.lives, backup.open
+        self._leader, self._epoch = backup.leader, backup.epoch
 
     # --- every change --------------------------------------------------------------------------------------
 
@@ -95,12 +113,14 @@ class Record:
             elif key == keys.commit:
                 self._committed(Position.decode(value))
             elif key == keys.incarnation and value:
-                self.n = int(value.split()[0])
+                if self.n:
+                    self.eras.begin()
+                self.eras.now.n = int(value.split()[0])
 
     def _committed(self, position: Position) -> None:
         """Every batch is one of the leadership whose key stands in etcd at that moment."""
         self.commits += 1
-        self.committed_at[position.epoch] = self.world.now
+        self.committed_at[self._leader, position.epoch] = self.world.now
         if self._elected and position.sequence == 0:
             self._epoch = position.epoch
         self._elected = False
@@ -122,12 +142,14 @@ class Record:
         record = TaskRecord.FromString(event.kv.value)
         seen = self.tasks.get(task_id)
         if seen is None:
-            self.tasks[task_id] = seen = _Seen(record, revision)
+            if task_id in self.eras.taken_back:
+                self.violations.append(f"task {task_id} was written by somebody who missed a restore")
+            self.tasks[task_id] = seen = Seen(record, revision, self.n)
         else:
             self._compare(task_id, seen, record)
         if record.attempt and (seen.record is record or record.attempt > seen.record.attempt):
             seen.last_assigned = revision
-        seen.record, seen.revision = record, revision
+        seen.record, seen.revision, seen.n = record, revision, self.n
         if record.state in TERMINAL or record.state == TaskState.QUARANTINED:
             self.open.pop(task_id, None)
         else:
@@ -139,7 +161,7 @@ class Record:
         if seen is not None and seen.record.state not in TERMINAL:
             self.violations.append(f"I2: task {task_id} was removed in {TaskState(seen.record.state).name}")
 
-    def _compare(self, task_id: str, seen: _Seen, record: Any) -> None:
+    def _compare(self, task_id: str, seen: Seen, record: Any) -> None:
         before, now = TaskState(seen.record.state), TaskState(record.state)
         complain = self.violations.append
         if before in TERMINAL and (now is not before or record.outcome != seen.record.outcome):
@@ -161,38 +183,26 @@ class Record:
 
     # --- what is said --------------------------------------------------------------------------------------
 
-    def superseded(self, fence: Fence) -> bool:
-        """Whether an attempt has been given away, or its task ended, as committed now."""
-        record = self.task(fence.task)
-        if record is None or fence.n != self.n:
-            return True
-        given_away: bool = record.attempt != fence.attempt or record.state in TERMINAL
-        return given_away or bool(record.attempts[-1].outcome)
+    def superseded(self, fence: Fence, since: int) -> bool:
+        """Whether an attempt has been given away, or its task ended, as committed now or in a told era."""
+        return self.eras.ever(since, lambda era: era.superseded(fence))
 
-    def to_be_stopped(self, fence: Fence, worker: str) -> bool:
-        """Whether somebody wants this attempt to end, as committed now."""
-        record = self.task(fence.task)
-        cancelled = record is not None and record.cancelling
-        return bool(cancelled or worker in self.drained or self.superseded(fence))
+    def to_be_stopped(self, fence: Fence, worker: str, since: int) -> bool:
+        """Whether somebody wants this attempt to end."""
 
-    def accepted(self, fence: Fence) -> bool:
-        """Whether an attempt has an outcome, as committed now."""
-        record = self.task(fence.task)
-        if record is None:
-            return True
-        for attempt in record.attempts:
-            if attempt.number == fence.attempt:
-                return bool(attempt.outcome)
-        return bool(record.attempt >= fence.attempt)
+        def wanted(era: Era) -> bool:
+            record = era.task(fence.task)
+            return (record is not None and bool(record.cancelling)) or era.superseded(fence)
 
-    def assigned(self, fence: Fence, worker: str) -> bool:
+        return worker in self.drained or self.eras.ever(since, wanted)
+
+    def accepted(self, fence: Fence, since: int) -> bool:
+        """Whether an attempt has an outcome."""
+        return self.eras.ever(since, lambda era: era.accepted(fence))
+
+    def assigned(self, fence: Fence, worker: str, since: int) -> bool:
         """Whether this very attempt was committed, to this worker."""
-        record = self.task(fence.task)
-        if record is None or fence.n != self.n:
-            return False
-        return any(
-            each.number == fence.attempt and each.worker == worker for each in record.attempts
-        ) or bool(record.dropped_attempts and record.attempt > fence.attempt)
+        return self.eras.ever(since, lambda era: era.assigned(fence, worker))
 
     # --- the end -------------------------------------------------------------------------------------------
 
@@ -202,13 +212,13 @@ class Record:
         for task_id in submitted:
             record = self.task(task_id)
             if record is None:
-                if not self.rewound:
+                if task_id not in self.eras.taken_back:
                     found.append(f"I2: task {task_id} was acknowledged and is lost")
             elif record.state not in TERMINAL and record.state != TaskState.QUARANTINED:
                 found.append(f"I2: task {task_id} is still {TaskState(record.state).name}: {record.reason}")
         for task_id, revision in cancelled.items():
             seen = self.tasks.get(task_id)
-            if seen is not None and seen.last_assigned > revision and not self.rewound:
+            if seen is not None and seen.last_assigned > revision:
                 found.append(f"I7: task {task_id} got an attempt after its cancellation was acknowledged")
         return found
 

@@ -71,6 +71,8 @@ class Totals:
     executions: int = 0
     lost_attempts: int = 0
     fenced: int = 0
+    orphans: int = 0
+    gave_up: int = 0
     stale_effects: int = 0
     virtual_seconds: float = 0.0
     failed_calls: int = 0
@@ -87,6 +89,8 @@ class Totals:
         self.executions += outcome.executions
         self.lost_attempts += outcome.lost_attempts
         self.fenced += outcome.fenced
+        self.orphans += outcome.orphans
+        self.gave_up += outcome.gave_up
         self.stale_effects += outcome.stale_effects
         self.virtual_seconds += outcome.seconds
         self.failed_calls += outcome.failed_calls
@@ -187,6 +191,7 @@ def print_totals(totals: Totals, seconds: float) -> None:
     for name, count in sorted(totals.faults.items(), key=lambda item: -item[1]):
         print(f"    {count:6}  {name}")
     print(f"executions {totals.executions}, lost attempts {totals.lost_attempts}, commits {totals.commits}")
+    print(f"orphans of a restored store fenced {totals.orphans}, schedulers that saw it {totals.gave_up}")
     print(f"stale reports refused {totals.fenced}, stale effects refused {totals.stale_effects}")
     print(f"calls repeated {totals.failed_calls}, sessions through a follower {totals.handed_on}")
     print(f"final states {dict(totals.states)}")

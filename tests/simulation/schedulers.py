@@ -16,10 +16,13 @@ from tenure.dispatch.v1 import log_ingest_service_pb2 as ingest_pb
 from tenure.dispatch.v1 import worker_session_service_pb2 as session_pb
 from tenure.v1 import cluster_service_pb2, log_service_pb2, task_service_pb2, worker_admin_service_pb2
 from tenure_core.errors import TenureError
+from tenure_runtime.etcd import high_water
+from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.etcd.leadership import boottime
 from tenure_runtime.rpc.call import Call
 from tenure_runtime.rpc.forward import ForwardedError, forward_many, forward_one
 from tenure_runtime.rpc.status import to_abort
+from tenure_runtime.startup import CannotStart
 from tenure_runtime.telemetry import Telemetry
 from tenure_runtime.watchdog import LoopWatch
 from tenure_scheduler.adapters import cluster_services as cluster
@@ -78,7 +81,8 @@ class WatchedShell(Shell):
     def __init__(self, *parts: Any, record: Record) -> None:
         super().__init__(*parts)
         self._record = record
-        self._epoch = self.core.world.epoch
+        process = record.world.current
+        self._reign = (process.name if process is not None else "", self.core.world.epoch)
         self._decided: dict[int, float] = {}
 
     def _take(self, command: c.Command, mark: int) -> None:
@@ -88,9 +92,10 @@ class WatchedShell(Shell):
 
     def _leave(self, command: Any) -> None:
         decided = self._decided.pop(id(command), None)
-        if decided is not None and self._record.committed_at.get(self._epoch, 0.0) < decided:
+        if decided is not None and self._record.committed_at.get(self._reign, 0.0) < decided:
+            name, epoch = self._reign
             self._record.violations.append(
-                f"{command.worker} was told to stop something without proof that epoch {self._epoch} leads"
+                f"{command.worker} was told to stop something without proof that {name} leads epoch {epoch}"
             )
         super()._leave(command)
 
@@ -221,12 +226,21 @@ class Server:
 class Scheduler(Server):
     """One replica's process."""
 
-    def __init__(self, process: Process, network: Network, etcd: Cluster, config: SchedulerConfig) -> None:
+    def __init__(
+        self,
+        process: Process,
+        network: Network,
+        etcd: Cluster,
+        config: SchedulerConfig,
+        gave_up: Callable[[Scheduler, str], None],
+    ) -> None:
         self.address = f"{process.name}:7420"
         self.name = process.name
+        self._gave_up = gave_up
         with process.entered():
+            self.client = etcd.client(process)
             self.replica = replica = SimulatedReplica(
-                config, etcd.client(process), Measures(Telemetry()), version="simulated"
+                config, self.client, Measures(Telemetry()), version="simulated"
             )
             self.replica.network, self.replica.process = network, process
             replica.settle(process.name, self.address)
@@ -244,6 +258,15 @@ class Scheduler(Server):
             cluster.LogStateService(replica),
         )
         self._life = process.start(replica.run())
+        process.start(self._guarded(Keys(config.cluster)))
+
+    async def _guarded(self, keys: Keys) -> None:
+        """As `tenure_runtime.supervise`: whatever gives up ends the process, in order."""
+        try:
+            await high_water.guard(self.client, keys, f"scheduler {self.name}")
+        except CannotStart as error:
+            self._gave_up(self, str(error))
+            await self._stop()
 
     async def route(self, method: str) -> Any:
         return await self.replica.route(method)

@@ -8,7 +8,9 @@ teller could make untrue.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -19,6 +21,7 @@ from tenure.v1 import task_service_pb2 as pb
 from tenure.v1 import task_spec_pb2 as spec_pb
 from tenure_core.states import TERMINAL, TaskState
 from tests.simulation.calls import Channel
+from tests.simulation.eras import Era
 from tests.simulation.network import Network
 from tests.simulation.output import Reading
 from tests.simulation.schedulers import RESPONSES
@@ -35,6 +38,10 @@ GIVE_UP: Final = frozenset(
 _HELD: Final = TaskState.QUARANTINED
 
 
+class TakenBack(Exception):
+    """A restore undid what a call is about."""
+
+
 @dataclass
 class Told:
     """What users were told, with the store's revision when they were."""
@@ -46,6 +53,12 @@ class Told:
     calls: int = 0
     failed: int = 0
     """Calls that had to be repeated."""
+
+    def restored(self, era: Era, revision: int) -> None:
+        """The store went back: cancellations that the backup has not are gone, the others older than it."""
+        self.cancelled = {
+            task_id: min(told, revision) for task_id, told in self.cancelled.items() if ends(task_id, era)
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +113,13 @@ class Users:
             request.items.add(request_id=f"request-{self._counter}", spec=self._spec())
         if self._random.random() < 0.3:
             request.wait.FromMilliseconds(self._random.randrange(100, 5000))
-        response = await self._call("SubmitTasks", request)
+        response, since = await self._call("SubmitTasks", request)
         ids = []
         for item, result in zip(request.items, response.results, strict=True):
-            self._acknowledged(item.request_id, result)
+            self._acknowledged(item.request_id, result, since)
             ids.append(result.task_id)
             if result.HasField("finished"):
-                self._is_true("SubmitTasks", result.finished)
+                self._is_true("SubmitTasks", result.finished, since)
         if self._load.lines and self._random.random() < 0.4:
             self.process.start(self.read(self._random.choice(ids)))
         if self._random.random() < 0.2:
@@ -136,10 +149,16 @@ class Users:
 
     # --- calls ---------------------------------------------------------------------------------------------
 
-    async def _call(self, method: str, request: Any) -> Any:
-        """Ask any replica until one answers."""
+    async def _call(self, method: str, request: Any, about: Iterable[str] = ()) -> tuple[Any, int]:
+        """Ask any replica until one answers; also the earliest era that the answer may be of.
+
+        Raises TakenBack when a restore undid one of the tasks that it is `about`.
+        """
         path = SERVICE + method
         while True:
+            if self._record.eras.taken_back.intersection(about):
+                raise TakenBack
+            since = self._record.eras.since()
             channel = Channel(self.network, self.process, self._random.choice(self._addresses))
             self.told.calls += 1
             try:
@@ -150,34 +169,43 @@ class Users:
                     self.violations.append(f"{method}: {error.code().name} {error.details()}")
                 await asyncio.sleep(self._random.uniform(0.05, 0.5))
                 continue
-            return RESPONSES[path].FromString(data)
+            return RESPONSES[path].FromString(data), since
 
-    def _acknowledged(self, request_id: str, result: Any) -> None:
+    def _acknowledged(self, request_id: str, result: Any, since: int) -> None:
         if not result.task_id:
             self.violations.append(f"submission {request_id} was answered {result.error}")
             return
         self.told.submitted[request_id] = result.task_id
-        if self._record.task(result.task_id) is None:
+        if not self._record.eras.ever(since, lambda era: result.task_id in era.tasks):
             self.violations.append(f"{request_id} was acknowledged, but {result.task_id} is not committed")
 
     async def _cancel(self, task_id: str) -> None:
         await asyncio.sleep(self._random.uniform(0.0, 5.0))
         request = pb.CancelTasksRequest(reason="no longer wanted")
         request.filter.ids.append(task_id)
-        response = await self._call("CancelTasks", request)
+        try:
+            response, since = await self._call("CancelTasks", request, [task_id])
+        except TakenBack:
+            return
+        eras = self._record.eras
         for result in response.results:
-            record = self._record.task(result.task_id)
-            if record is None or not (record.cancelling or record.state in TERMINAL):
+            is_ending = partial(ends, result.task_id)
+            if not eras.ever(since, is_ending):
                 self.violations.append(f"cancel of {task_id} was acknowledged and is not committed")
-            self.told.cancelled.setdefault(task_id, self._record.revision)
+            elif is_ending(eras.now):
+                self.told.cancelled.setdefault(task_id, self._record.revision)
 
     async def _wait(self, ids: list[str]) -> None:
         while ids:
             request = pb.WaitTasksRequest(task_ids=ids)
             request.timeout.FromSeconds(3)
-            response = await self._call("WaitTasks", request)
+            try:
+                response, since = await self._call("WaitTasks", request, ids)
+            except TakenBack:
+                ids = [text for text in ids if text not in self._record.eras.taken_back]
+                continue
             for task in response.finished:
-                self._is_true("WaitTasks", task)
+                self._is_true("WaitTasks", task, since)
             held = [text for text in response.unfinished if self.is_held(text)]
             ids = [text for text in response.unfinished if text not in held]
             await asyncio.sleep(self._random.uniform(0.0, 3.0))
@@ -222,13 +250,21 @@ class Users:
         record = self._record.task(task_id)
         return record is None or record.state == _HELD
 
-    def _is_true(self, what: str, task: Any) -> None:
+    def _is_true(self, what: str, task: Any, since: int) -> None:
         """A task was told to be in a final state: that has to be committed."""
-        record = self._record.task(task.id)
-        if record is None:
-            self._record.excuse_or(self.violations, f"{what} told of {task.id}, which is not committed")
-        elif record.state != task.state:
-            state = TaskState(record.state).name
-            self._record.excuse_or(
-                self.violations, f"{what} told that {task.id} is {TaskState(task.state).name}, it is {state}"
-            )
+
+        def committed(era: Era) -> bool:
+            record = era.task(task.id)
+            return record is not None and bool(record.state == task.state)
+
+        if not self._record.eras.ever(since, committed):
+            record = self._record.task(task.id)
+            found = TaskState(record.state).name if record is not None else "not committed"
+            told = TaskState(task.state).name
+            self.violations.append(f"{what} told that {task.id} is {told}, it is {found}")
+
+
+def ends(task_id: str, era: Era) -> bool:
+    """Whether a task has ended, or is to."""
+    record = era.task(task_id)
+    return record is not None and bool(record.cancelling or record.state in TERMINAL)

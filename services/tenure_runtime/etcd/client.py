@@ -158,12 +158,12 @@ class EtcdClient:
         return RangeResult(kvs, revision, len(kvs), False)
 
     async def _read(self, request: Any, timeout: float | None) -> Any:
-        mark = self.high_water.mark
+        asked = self.high_water.asked()
         response = await self.endpoints.call(
             lambda stubs: stubs.kv.Range, request, timeout=timeout or self._timeout, write=False
         )
         if not request.serializable:
-            self.high_water.answered(mark, response.header.revision)
+            self.high_water.answered(asked, response.header.revision)
         return response
 
     # Writing
@@ -181,23 +181,23 @@ class EtcdClient:
 
         Raises EtcdUnknownOutcome when it may have been applied. `write=False` promises that it only reads.
         """
-        mark = self.high_water.mark
+        asked = self.high_water.asked()
         response = await self.endpoints.call(
             lambda stubs: stubs.kv.Txn,
             txn_request(compares, then, otherwise),
             timeout=timeout or self._timeout,
             write=write,
         )
-        self.high_water.answered(mark, response.header.revision)
+        self.high_water.answered(asked, response.header.revision)
         return values.txn_result(response)
 
     async def txn_bytes(self, request: bytes, *, timeout: float) -> Any:
         """Send a serialized transaction and return etcd's own response message; errors as of `txn`."""
-        mark = self.high_water.mark
+        asked = self.high_water.asked()
         response = await self.endpoints.call(
             lambda stubs: stubs.txn_bytes, request, timeout=timeout, write=True
         )
-        self.high_water.answered(mark, response.header.revision)
+        self.high_water.answered(asked, response.header.revision)
         return response
 
     async def put(self, key: bytes, value: bytes, *, lease: int = 0, timeout: float | None = None) -> int:

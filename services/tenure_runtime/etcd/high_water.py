@@ -9,9 +9,9 @@ on, and a process that sees the old one stops with that sentence.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from tenure_runtime.etcd.errors import EtcdError, EtcdUnavailable, EtcdUnknownOutcome
+from tenure_runtime.etcd.errors import EtcdError, EtcdNoSpace, EtcdUnavailable, EtcdUnknownOutcome
 from tenure_runtime.etcd.ops import absent, put, value_is
 from tenure_runtime.logging_setup import get_logger
 from tenure_runtime.startup import CannotStart
@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 WHAT_TO_DO: Final = "stop the schedulers and call `tenure cluster new-incarnation`"
 _LOOK_SECONDS: Final = 1.0
 _PAUSE: Final = 0.2
-_TRIES: Final = 20
 _log = get_logger("etcd")
+
+
+class Asked(NamedTuple):
+    """What was known when a question was sent."""
+
+    life: int
+    mark: int
 
 
 class HighWater:
@@ -35,17 +41,25 @@ class HighWater:
         self.found = 0
         """The revision that was below the mark."""
         self.went_back = asyncio.Event()
+        self._life = 0
 
-    def answered(self, asked_at: int, revision: int) -> None:
-        """A linearizable answer came to a question that was sent when the mark stood at `asked_at`."""
+    def asked(self) -> Asked:
+        """A question is sent now; give this to `answered` with its answer."""
+        return Asked(self._life, self.mark)
+
+    def answered(self, asked: Asked, revision: int) -> None:
+        """A linearizable answer came; to a question of an earlier life it proves nothing, either way."""
+        if asked.life != self._life:
+            return
         if revision > self.mark:
             self.mark = revision
-        elif revision < asked_at:
+        elif revision < asked.mark:
             self.found = revision
             self.went_back.set()
 
     def begin_anew(self) -> None:
         """What was seen belongs to an earlier life of the cluster."""
+        self._life += 1
         self.mark = self.found
         self.went_back.clear()
 
@@ -53,6 +67,7 @@ class HighWater:
 async def guard(client: EtcdClient, keys: Keys, who: str, *, known: bytes | None = None) -> NoReturn:
     """Look from time to time; raises CannotStart when the store went back within one incarnation.
 
+    From the moment at which that is seen no leadership of this client lasts, see `Leadership.remaining`.
     The proof is left in the store, because whoever starts anew has not seen it. With another incarnation all
     is well: the process goes on with what it finds. `known` is the incarnation seen so far, if one was.
     """
@@ -91,12 +106,19 @@ async def _incarnation(client: EtcdClient, keys: Keys) -> bytes | None:
 
 
 async def _leave_proof(client: EtcdClient, keys: Keys, incarnation: bytes, sentence: str) -> None:
-    """Write it down in this incarnation, unless somebody else has; give up when etcd does not take it."""
+    """Write it down in this incarnation, unless somebody else has; until etcd takes it, or never will.
+
+    Whoever is started in our place knows nothing of it: as long as it is not written, better nobody is.
+    """
     compares = [value_is(keys.incarnation, incarnation), absent(keys.rolled_back)]
-    for _ in range(_TRIES):
+    told = False
+    while True:
         try:
             await client.txn(compares, [put(keys.rolled_back, sentence.encode())])
-        except (EtcdUnavailable, EtcdUnknownOutcome):
+        except (EtcdUnavailable, EtcdUnknownOutcome, EtcdNoSpace) as error:
+            if not told:
+                told = True
+                _log.error("cannot leave the proof in etcd yet", proof=sentence, reason=str(error))
             await asyncio.sleep(_PAUSE)
         except EtcdError:
             return

@@ -64,12 +64,12 @@ class _Session:
         try:
             # Not `async for`: the generator that grpc makes for it would keep the call alive.
             while (response := await self._stream.call.read()) is not EOF:
-                lease, future = self._waiting.popleft()
+                lease, future = self._waiting[0]
                 if lease != response.ID:
-                    future.cancel()
                     return self.drop(
                         EtcdUnavailable("etcd answered another lease than the one that was renewed")
                     )
+                self._waiting.popleft()
                 if not future.done():
                     future.set_result(response.TTL)
             self.drop(EtcdUnavailable("etcd ended the stream of lease renewals"))

@@ -78,6 +78,9 @@ class Leadership:
         """Seconds for which commits may still be issued; 0: it is over."""
         if self.lost.is_set():
             return 0.0
+        if self._client.high_water.went_back.is_set():
+            self.lose("the store went back to an earlier state")
+            return 0.0
         left = self._deadline - self._clock()
         if left <= 0:
             self.lose("its lease was not renewed in time")

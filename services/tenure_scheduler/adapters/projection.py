@@ -97,6 +97,16 @@ class Projection:
         return decode_task(task_id, entry.value or b"", entry.mod_revision, self._specs, apart)
 
     async def _follow(self) -> None:
+        """Follow one life of the cluster after the other."""
+        while True:
+            await self._follow_incarnation()
+            self.revision = 0
+
+    async def _follow_incarnation(self) -> None:
+        """Returns when another incarnation begins: what is known may be of a store that was put back since.
+
+        A watch that was interrupted goes on where it was, also in another store that got as far meanwhile.
+        """
         watch = PrefixWatch(self._client, self._keys.prefix)
         own_prefix, task_prefix = self._keys.owns, self._keys.tasks
         clock = asyncio.get_running_loop().time
@@ -105,10 +115,10 @@ class Projection:
             async for change in changes:
                 caught_up = clock() - asked_at > _CAUGHT_UP_SECONDS
                 if isinstance(change, Snapshot):
-                    before, self._tasks, self._raw = self._tasks, {}, {}
+                    self._tasks, self._raw = {}, {}
                     for kv in change.kvs:
                         (self._tasks if kv.key.startswith(task_prefix) else self._raw)[kv.key] = kv
-                    self._warm.changed((*before, *self._tasks))
+                    self._warm.begin(self._tasks)
                     self._owners = {}
                     self._own_changed = {key: None for key in self._raw if key.startswith(own_prefix)}
                 else:
@@ -124,6 +134,8 @@ class Projection:
                             changed.append(key)
                         elif key.startswith(own_prefix):
                             own_changed[key] = None
+                        elif key == self._keys.incarnation:
+                            return
                     if changed:
                         self._warm.changed(changed)
                 self.revision = change.revision
@@ -135,11 +147,12 @@ class Projection:
 
     # --- winning ------------------------------------------------------------------------------------------
 
-    async def at_leadership(self, revision: int) -> Known:
+    async def at_leadership(self, revision: int, incarnation: bytes) -> Known:
         """Everything as of `revision` or later, at which this replica's leader key was written.
 
         Task records do not change after that revision without us, so later is as good. The answer does not
-        change any more, while registrations and lives go on changing here.
+        change any more, while registrations and lives go on changing here. Who knows of another `incarnation`
+        than the one that is led missed a restore.
         """
         if self._warming is not None:
             self._warming.cancel()
@@ -148,8 +161,10 @@ class Projection:
                 while self.revision < revision:
                     self._advanced.clear()
                     await self._advanced.wait()
-        leader = self._raw.get(self._keys.leader)
-        if leader is not None and leader.mod_revision == revision and await self._agrees(revision):
+        leader, life = self._raw.get(self._keys.leader), self._raw.get(self._keys.incarnation)
+        is_own = leader is not None and leader.mod_revision == revision
+        same = life is not None and life.value == incarnation
+        if is_own and same and await self._agrees(revision):
             stale, warm = self._warm.stale, self._warm.tasks
             unread = {key: self._tasks[key] for key in stale if key in self._tasks}
             current = [task for key, task in warm.items() if key not in stale] if stale else [*warm.values()]

@@ -42,6 +42,11 @@ class WarmTasks:
         self._refused: dict[bytes, None] = {}
         self._wake = asyncio.Event()
 
+    def begin(self, keys: Iterable[bytes]) -> None:
+        """Forget everything and read these: the store may be another one, with the same revisions."""
+        self.tasks, self._changed, self._settled, self._refused = {}, {}, [], {}
+        self.changed(keys)
+
     def changed(self, keys: Iterable[bytes]) -> None:
         """These records were written or deleted."""
         self._changed.update(dict.fromkeys(keys))

@@ -173,7 +173,8 @@ def lose_attempts(world: World, worker: Worker, evidence: LossEvidence) -> None:
     for task in list(worker.attempts.values()):
         attempt = task.attempts[-1]
         due = world.exclusive.get(task.id, NEVER)
-        if due > world.now.boot and evidence is not LossEvidence.DECLARED_DEAD:
+        # What a restore made the store forget may run elsewhere.
+        if due > world.now.boot and (evidence is not LossEvidence.DECLARED_DEAD or attempt.n):
             lose_when_safe(world, task, due, evidence, worker.gone_saw)
         else:
             reason = f"worker {worker.name} is lost: {WORDS[evidence]}"

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from tenure_core.fence import Fence
 from tenure_core.states import REOPENABLE, AttemptOutcome, LossEvidence, TaskState
+from tenure_core.timing import NEVER
 from tenure_scheduler.domain.assign import hold, stop
 from tenure_scheduler.domain.commands import Fenced
 from tenure_scheduler.domain.events import (
@@ -270,7 +271,12 @@ def _leave_over(world: World, worker: Worker, fence: Fence) -> None:
 
 
 def miss(world: World, task: Task, attempt: Attempt, evidence: LossEvidence, reason: str, saw: str) -> None:
-    """The record names the worker, but the worker neither holds the attempt nor has its exit."""
+    """The record names the worker, but the worker neither holds the attempt nor has its exit.
+
+    Of an attempt of an earlier incarnation that proves little: the store may have forgotten the one after it.
+    """
+    if attempt.n and world.exclusive.get(task.id, NEVER) > world.now.boot:
+        return
     if attempt.started_ns:
         lose(world, task, attempt, evidence, reason, saw)
     else:

@@ -22,13 +22,14 @@ _QUEUED: Final = frozenset({TaskState.PENDING, TaskState.BACKOFF})
 def give_up_earlier(world: World, began: int) -> None:
     """Give up every attempt that was left open before the revision at which this incarnation began.
 
-    A record that was written since is looked at no more, so a leader that is cut off on the way leaves the
-    rest to the next one.
+    A record that was written since is looked at no more, unless the task still waits, so a leader that is cut
+    off on the way leaves the rest to the next one.
     """
     evidence = LossEvidence.STORE_RESTORED
     safe_at = world.now.boot + world.config.grace
     for task in list(world.tasks.values()):
-        if task.revision >= began:
+        waited = task.state in PLACED and task.attempts[-1].n
+        if task.revision >= began and not waited:
             continue
         exclusive = task.profile.on_disconnect is OnDisconnect.STOP
         if task.state in PLACED:

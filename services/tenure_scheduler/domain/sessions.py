@@ -43,7 +43,7 @@ from tenure_scheduler.domain.losses import (
     live_is_gone,
     lose_when_safe,
 )
-from tenure_scheduler.domain.model import NO_STREAM, JoinStep, Worker
+from tenure_scheduler.domain.model import NO_STREAM, JoinStep, Task, Worker
 from tenure_scheduler.domain.reports import miss, rolled_back, settle_held
 from tenure_scheduler.domain.requests import arm_drain
 from tenure_scheduler.domain.results import not_started
@@ -349,6 +349,8 @@ def _attach(world: World, worker: Worker, joining: JoinStep) -> None:
     if worker.stream == NO_STREAM:
         # The stream ended while etcd was asked: the agent's next Hello is judged instead.
         worker.disconnected_at = world.now.boot
+        if not joining.same_boot:
+            _leave_to_its_term(world, worker)
         return
     _welcome(world, worker, joining)
     world.queue.gained[worker] = None
@@ -377,6 +379,14 @@ def _tell_orphans(world: World, worker: Worker, held: list[AttemptReport]) -> No
         world.commands.append(TellOrphans(worker.name, orphans, unknown))
 
 
+def _leave_to_its_term(world: World, worker: Worker) -> None:
+    """The next Hello is of the boot that joined; what runs exclusively on the one before may run on."""
+    due = worker.gone_at + world.config.grace
+    for task in worker.attempts.values():
+        if task.profile.on_disconnect is OnDisconnect.STOP:
+            lose_when_safe(world, task, due, LossEvidence.HOST_REBOOTED, worker.gone_saw)
+
+
 def _settle_missing(world: World, worker: Worker, joining: JoinStep, kept: set[Fence]) -> None:
     """Attempts that the record gives this worker and that it did not keep."""
     evidence = LossEvidence.PROCESS_VANISHED
@@ -389,7 +399,7 @@ def _settle_missing(world: World, worker: Worker, joining: JoinStep, kept: set[F
     for task in list(worker.attempts.values()):
         attempt = task.attempts[-1]
         fence = world.fence(task, attempt)
-        if fence in kept:
+        if fence in kept or _waits(world, worker, task):
             continue
         saw = not_in_hello(joining.hello, evidence, attempt)
         exclusive = task.profile.on_disconnect is OnDisconnect.STOP
@@ -397,3 +407,9 @@ def _settle_missing(world: World, worker: Worker, joining: JoinStep, kept: set[F
             lose_when_safe(world, task, safe_at, evidence, saw)
         else:
             miss(world, task, attempt, evidence, f"worker {worker.name}: {WORDS[evidence]}", saw)
+
+
+def _waits(world: World, worker: Worker, task: Task) -> bool:
+    """Whether the Hello that began this session left the attempt to its term; a later one changes nothing."""
+    resumed = worker.gone_at == NEVER and task.attempts[-1].session != worker.session
+    return resumed and world.exclusive.get(task.id, NEVER) > world.now.boot

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
+import grpc.aio
 import pytest
 
 from tenure_runtime.etcd import ops
@@ -12,6 +14,7 @@ from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.errors import EtcdUnavailable
 from tenure_runtime.etcd.leases import WorkerLeases
 from tenure_runtime.etcd.registration import Registration
+from tenure_runtime.etcd.stubs import rpc
 from tests.adapters.etcd.reaching import answers
 from tests.support.waiting import eventually
 
@@ -43,6 +46,32 @@ async def test_an_impatient_caller_does_not_mix_up_the_answers(client: EtcdClien
     impatient.cancel()
     assert await client.lease_keepalive(long.id) == 60
     assert await client.lease_keepalive(short.id) == 30
+
+
+async def _answer_in_another_order(requests: AsyncIterator[Any], _: Any) -> AsyncIterator[Any]:
+    asked = [(await anext(requests)).ID for _ in range(2)]
+    for lease in reversed(asked):
+        yield rpc.LeaseKeepAliveResponse(ID=lease, TTL=30)
+
+
+async def test_answers_in_another_order_are_no_answers() -> None:
+    """Who waits is told so: cancelled, a leader would stop to renew its lease and never hear of it."""
+    handler = grpc.stream_stream_rpc_method_handler(
+        _answer_in_another_order,
+        request_deserializer=rpc.LeaseKeepAliveRequest.FromString,
+        response_serializer=rpc.LeaseKeepAliveResponse.SerializeToString,
+    )
+    server = grpc.aio.server()
+    service = grpc.method_handlers_generic_handler("etcdserverpb.Lease", {"LeaseKeepAlive": handler})
+    server.add_generic_rpc_handlers((service,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with EtcdClient([f"127.0.0.1:{port}"]) as client:
+            both = await asyncio.gather(*map(client.lease_keepalive, (1, 2)), return_exceptions=True)
+    finally:
+        await server.stop(0)
+    assert [type(each) for each in both] == [EtcdUnavailable, EtcdUnavailable]
 
 
 async def test_a_hung_stream_times_out_and_is_replaced(

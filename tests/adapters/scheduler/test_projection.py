@@ -8,6 +8,7 @@ from tenure.v1.task_spec_pb2 import CallBody, TaskSpec
 from tenure_core.states import TaskState
 from tenure_runtime.etcd import ops
 from tenure_runtime.etcd.client import EtcdClient
+from tenure_runtime.etcd.incarnation import Incarnation
 from tenure_runtime.etcd.keys import Keys
 from tenure_scheduler.adapters.projection import Projection, load
 from tenure_state.v1.task_pb2 import TaskBirth, TaskRecord
@@ -15,6 +16,9 @@ from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.support.etcd_server import EtcdServer
+
+
+LIFE = Incarnation(1, "life").encode()
 
 
 def record(sequence: int, reason: str) -> bytes:
@@ -30,9 +34,10 @@ async def test_what_a_new_leader_loads_does_not_change_while_it_loads(etcd: Etcd
     async with EtcdClient([etcd.endpoint]) as client:
         projection = Projection(client, keys)
         projection.start()
+        await client.put(keys.incarnation, LIFE)
         await client.put(keys.leader, b"")
         (leader,) = (await client.range(keys.leader)).kvs
-        loaded = (await projection.at_leadership(leader.mod_revision)).raw
+        loaded = (await projection.at_leadership(leader.mod_revision, LIFE)).raw
         known = list(loaded)
         await client.put(keys.replica("another"), b"")
         (replica,) = (await client.range(keys.replica("another"))).kvs
@@ -53,9 +58,10 @@ async def test_a_standby_has_read_what_it_will_need_and_reads_anew_what_changed(
         await eventually(lambda: len(projection.warm) == 3, what="all that can be read was read")
         await client.put(keys.task("changed"), record(2, "after"))
         await client.txn((), [ops.delete(keys.task("removed"))])
+        await client.put(keys.incarnation, LIFE)
         await client.put(keys.leader, b"")
         (leader,) = (await client.range(keys.leader)).kvs
-        known = await projection.at_leadership(leader.mod_revision)
+        known = await projection.at_leadership(leader.mod_revision, LIFE)
         (kept,) = known.warm
         loaded = await load(known, client, keys)
         await projection.stop()

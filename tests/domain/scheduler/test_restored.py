@@ -91,6 +91,35 @@ def test_an_exclusive_task_waits_for_every_warden_of_before(state: str) -> None:
     assert rig.task(task).attempt == before + 1
 
 
+@pytest.mark.parametrize("later", ["hello", "list", "declared dead", "next leader"])
+def test_an_exclusive_task_waits_whatever_comes_meanwhile(later: str) -> None:
+    """The worker that the snapshot names knows nothing of the attempt that followed elsewhere."""
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task(EXCLUSIVE).running_on(agent)
+    rig.restore(rig.store.copy())
+    agent.held = [] if later == "list" else [running(Fence(1, task.id, 1))]
+    agent.hello()
+    if later == "hello":
+        agent.reset()
+        agent.hello()
+    elif later == "list":
+        agent.reset()
+        agent.hello()
+        rig.do(e.LevelReported("w1", agent.stream, 1 << 30, []))
+    elif later == "declared dead":
+        rig.do(e.DeadDeclared(7, ["w1"], "it burnt"))
+    else:
+        rig.core.world.touch(rig.task(task))
+        rig.settle()
+        rig.depose()
+    rig.worker("w2", instance="i2")
+    rig.after(rig.config.grace - 0.1)
+    assert rig.task(task).attempt == 1
+    rig.after(0.2)
+    assert (rig.task(task).state, rig.task(task).attempt) == (TaskState.ASSIGNED, 2)
+
+
 def test_a_leader_that_is_cut_off_leaves_the_rest_to_the_next() -> None:
     rig = Rig()
     agent = rig.worker()

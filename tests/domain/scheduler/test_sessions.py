@@ -303,6 +303,28 @@ def test_an_exclusive_task_waits_out_its_term_when_another_boot_says_hello() -> 
     assert task.attempt == 2
 
 
+def test_an_exclusive_task_waits_also_when_the_first_stream_of_another_boot_ends_too_early() -> None:
+    """The second Hello comes from a registered process, which knows nothing of the one before it."""
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task(Spec(on_disconnect=OnDisconnect.STOP)).running_on(agent)
+    agent.reset()
+    copy = Agent(rig, "w1", boot="b2", connect=agent.connect)
+    rig.decide(copy.hello_event())
+    while not any(isinstance(command, c.RegisterWorker) for command in rig.waiting):
+        rig.commit()
+        released, rig.waiting = rig.waiting, []
+        for command in released:
+            rig.carry_out(command)
+    rig.decide(e.StreamClosed("w1", copy.stream, e.StreamEnd.RESET))
+    rig.settle()
+    assert copy.hello() is not None
+    rig.after(rig.config.grace - 0.1)
+    assert task.attempt == 1
+    rig.after(0.2)
+    assert (task.attempt, task.attempts[0].evidence) == (2, LossEvidence.HOST_REBOOTED)
+
+
 def test_an_exclusive_task_goes_on_at_once_after_a_same_boot_hello_without_it() -> None:
     rig = Rig()
     agent = rig.worker()
