@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import psutil
-
 from tenure.local.fleet import Fleet
 from tenure.local.layout import service
 from tenure.local.plan import AGENT, ETCD, RELAY, SCHEDULER, Part, Plan
-from tenure.local.process_tree import is_alive, send
+from tenure.local.process_tree import send
 from tests.faults.gates import Callers, Gate, Links
 from tests.support.disks import small_disk
 from tests.support.faketime import environment, libfaketime
@@ -129,12 +127,8 @@ class FaultFleet(Fleet):
 
     async def agent_pid(self, name: str) -> int:
         """Pid of the agent below a node's warden, once there is one."""
-
-        async def found() -> int:
-            warden = (await self.pids())[name]
-            return next((pid for pid in _children(warden) if _is_agent(pid)), 0) if warden else 0
-
-        return await eventually(found, what=f"the agent of {name} runs")
+        agent_pid = super().agent_pid
+        return await eventually(lambda: agent_pid(name), what=f"the agent of {name} runs")
 
     async def take_down(self, names: Iterable[str]) -> None:
         """SIGKILL parts with everything that they started; they stay down until `bring_up`."""
@@ -243,17 +237,3 @@ _TIMES: Final = {
     # The recorder wants every revision.
     "store.compact_every": "86400s",
 }
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [child.pid for child in psutil.Process(pid).children()]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _is_agent(pid: int) -> bool:
-    try:
-        return b"--warden-fd" in Path(f"/proc/{pid}/cmdline").read_bytes() and is_alive(pid)
-    except OSError:
-        return False

@@ -12,7 +12,6 @@ import pytest
 
 import tenure
 from tenure.local.fleet import Fleet
-from tenure.local.process_tree import descendants
 from tenure.v1.task_pb2 import LOG_STATE_COMPLETE, LOG_STATE_UNKNOWN
 from tests.integration.cli.conftest import TENURE, Terminal
 
@@ -40,9 +39,7 @@ async def test_run_shows_every_line_once(fleet: Fleet, tmp_path: Path, victim: s
     assert running.stderr is not None
     lines = [(await running.stdout.readline()).decode().strip() for _ in range(10)]
     if victim == "the agent":
-        warden = (await fleet.pids())["worker-1"]
-        (agent,) = [pid for pid in descendants(warden) if _is_agent(pid)]
-        os.kill(agent, signal.SIGKILL)
+        os.kill(await fleet.agent_pid("worker-1"), signal.SIGKILL)
     else:
         victim = await _named(fleet, victim)
         await fleet.kill(victim)
@@ -93,7 +90,3 @@ async def test_a_reader_of_a_task_that_runs_again_sees_every_attempt_in_order(vi
         assert read[1] == NUMBERS[: len(read[1])]
         assert read[2] == NUMBERS
         assert states == {1: LOG_STATE_UNKNOWN, 2: LOG_STATE_COMPLETE}
-
-
-def _is_agent(pid: int) -> bool:
-    return b"--warden-fd" in Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -5,8 +5,6 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
-
 import tenure
 from tenure.local.fleet import Fleet
 from tenure.v1.task_pb2 import Task, TaskState
@@ -17,19 +15,7 @@ from tests.support.waiting import eventually
 async def agent_pid(fleet: Fleet, name: str) -> int:
     """Pid of the agent process of a node, once its warden has started it."""
 
-    async def found() -> int:
-        warden = (await fleet.pids())[name]
-        children = psutil.Process(warden).children() if warden else []
-        return next((child.pid for child in children if _is_agent(child)), 0)
-
-    return await eventually(found, what=f"the agent of {name} runs")
-
-
-def _is_agent(process: psutil.Process) -> bool:
-    try:
-        return "--warden-fd" in process.cmdline()
-    except psutil.NoSuchProcess:  # it ended between the two looks, or waits to be reaped
-        return False
+    return await eventually(lambda: fleet.agent_pid(name), what=f"the agent of {name} runs")
 
 
 async def signal_agent(fleet: Fleet, name: str, number: int = signal.SIGKILL) -> int:
