@@ -13,7 +13,7 @@ SOURCES := services clients/python/src tests bench deploy/dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test retest simulate model coverage faults bench check check-python check-protos format generate proto-baseline grpcurl etcd lock clean
+.PHONY: help setup demo test retest simulate model coverage faults bench recovery check check-python check-protos format generate proto-baseline grpcurl etcd lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,9 @@ faults: $(DEV) ## Run traffic and real faults against a real fleet and check wha
 
 bench: $(DEV) ## Measure throughput, latency and failover; writes bench/results/latest.json
 	@python -m bench $(ARGS)
+
+recovery: $(DEV) ## Break a fleet over and over and measure how soon all is well again (ARGS='node_killed --rounds 5')
+	@python -m bench.recovery $(ARGS)
 
 check: check-python check-protos ## Lint, types, import contracts, protocol definitions, generated code
 
