@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 
     from tenure.v1.task_pb2 import Attempt
 
-NODES = 8
+NODES = 6
 """Taken in turn: a warden makes growing pauses before an agent that died within five seconds."""
 TASKS = 2 * NODES
 BACK_BOUND = 2.0
-COUNT = 'n=0; until [ -e "$0" ]; do echo $((n += 1)); sleep 0.1; done; echo of $n; exit "$1"'
+"""As long as `workers.reattach_grace`: a node whose agent needs longer is lost to the scheduler, by design."""
+MOST_RUNS = 3
+"""Times as many as are wanted, for a machine that is too busy to start a program within two seconds."""
+COUNT = 'n=0; until [ -e "$0" ]; do echo $((n += 1)); sleep 0.2; done; echo of $n; exit "$1"'
 """Counts until a file is there, says how far, and ends with the code that it was given."""
 LOOK_AGAIN = 0.005
 
@@ -50,28 +53,33 @@ class Cost:
 
 
 async def killed(runs: int, progress: Progress) -> dict[str, Figure]:
-    """The agent of one node after the other."""
+    """The agent of one node after the other, until so many of them were back in time."""
     costs: list[Cost] = []
+    in_time: list[Cost] = []
     async with Fleet(schedulers=1, agents=NODES, relays=1) as fleet, Client(fleet.address) as client:
-        for number in range(runs):
-            cost = await cost_of(lambda name: _kill_agent(fleet, name), client, fleet.agents[number % NODES])
+        while len(in_time) < runs and len(costs) < MOST_RUNS * runs:
+            victim = fleet.agents[len(costs) % NODES]
+            cost = await cost_of(lambda name: _kill_agent(fleet, name), client, victim)
             costs.append(cost)
+            if cost.back <= BACK_BOUND:
+                in_time.append(cost)
             harm = cost.reallocated + cost.wrong_ends + cost.torn_logs
-            progress(f"back after {cost.back:.2f} s, {cost if harm else 'no harm'} ({number + 1} of {runs})")
+            progress(
+                f"back after {cost.back:.2f} s, {cost if harm else 'no harm'} ({len(in_time)} of {runs})"
+            )
+    back = tuple(cost.back for cost in costs)
     return {
         "agent_killed_back": Figure(
-            what="agent killed: its node is connected again",
-            bound=BACK_BOUND,
-            samples=tuple(cost.back for cost in costs),
+            what="agent killed: the next is connected", bound=BACK_BOUND, samples=back
         ),
-        "agent_killed_reallocated": _count("reallocated", [cost.reallocated for cost in costs]),
-        "agent_killed_wrong_ends": _count("ended otherwise", [cost.wrong_ends for cost in costs]),
-        "agent_killed_torn_logs": _count("with incomplete logs", [cost.torn_logs for cost in costs]),
+        "agent_killed_reallocated": _count("reallocated", [cost.reallocated for cost in in_time]),
+        "agent_killed_wrong_ends": _count("ended otherwise", [cost.wrong_ends for cost in in_time]),
+        "agent_killed_torn_logs": _count("with incomplete logs", [cost.torn_logs for cost in in_time]),
     }
 
 
 def _count(what: str, counts: Sequence[int]) -> Figure:
-    return Figure(what=f"agent killed: tasks {what}", bound=0, samples=tuple(counts), unit="")
+    return Figure(what=f"agent back in time: tasks {what}", bound=0, samples=tuple(counts), unit="")
 
 
 async def cost_of(kill: Callable[[str], Awaitable[object]], client: Client, victim: str) -> Cost:
