@@ -30,7 +30,7 @@ NODES = 6
 """Taken in turn: a warden makes growing pauses before an agent that died within five seconds."""
 TASKS = 2 * NODES
 BACK_BOUND = 2.0
-"""As long as `workers.reattach_grace`: a node whose agent needs longer is lost to the scheduler, by design."""
+"""As long as `workers.reattach_grace`: a node whose agent needs longer is lost to the scheduler by design."""
 MOST_RUNS = 3
 """Times as many as are wanted, for a machine that is too busy to start a program within two seconds."""
 COUNT = 'n=0; until [ -e "$0" ]; do echo $((n += 1)); sleep 0.2; done; echo of $n; exit "$1"'
