@@ -112,9 +112,8 @@ class Passers:
     def wrong_ends(self) -> int:
         """Tasks that ended with another code than their own."""
         codes = self.told.acknowledged
-        return sum(
-            not end.HasField("exit_code") or end.exit_code != codes[id] for id, end in self.told.ends.items()
-        )
+        ends = self.told.ends.items()
+        return sum(not end.HasField("exit_code") or end.exit_code != codes[task] for task, end in ends)
 
     async def _pass(self) -> None:
         began = time.monotonic()

@@ -2,8 +2,8 @@
 
 Three members of etcd, three schedulers, two log relays and four nodes. Each process is told to end as an
 upgrade tells it (a warden: to execute itself anew), and the next one's turn comes when the fleet is whole
-again. Meanwhile 200 short tasks a second are submitted and waited for, ten watchers are told how they end, and
-ten readers follow tasks that run all the time.
+again. Meanwhile 200 short tasks a second are submitted and waited for, ten watchers are told how they end,
+and ten readers follow tasks that run all the time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from bench.recovery.passers import Passers
 from tenure import Client
 from tenure.local.fleet import Fleet
 from tenure.local.plan import AGENT, ETCD, RELAY, SCHEDULER
+from tenure_runtime.etcd.client import EtcdClient
+from tenure_runtime.etcd.errors import EtcdError
 from tests.support.agents import agent_pid
 from tests.support.waiting import eventually
 
@@ -90,6 +92,8 @@ async def _round(fleet: Fleet, per_second: int, progress: Progress) -> Notice:
                 await fleet.wait_ready()
                 progress(f"{what} {part.name}: whole again after {time.perf_counter() - began:.1f} s")
         await passers.settled()
+        for failure in passers.told.failures:
+            progress(f"failed: {failure!r}")
         harm = await tasks.harm()
         return await _noticed(passers, harm)
 
@@ -118,6 +122,22 @@ async def _told_to_end(fleet: Fleet, name: str) -> None:
     await eventually(another, within=SECONDS_TO_RETURN, what=f"another {name} runs")
 
 
+async def _member_told_to_end(fleet: Fleet, name: str) -> None:
+    """SIGTERM; returns when this member serves again, for the next one may end then."""
+    await _told_to_end(fleet, name)
+    (address,) = [part.address for part in fleet.plan.of_kind(ETCD) if part.name == name]
+    async with EtcdClient([address]) as member:
+        await eventually(lambda: _serves(member), within=SECONDS_TO_RETURN, what=f"{name} serves again")
+
+
+async def _serves(member: EtcdClient) -> bool:
+    try:
+        await member.get(b"/", timeout=1.0)
+    except EtcdError:
+        return False
+    return True
+
+
 async def _agent_told_to_end(fleet: Fleet, name: str) -> None:
     before = await agent_pid(fleet, name)
     os.kill(before, signal.SIGTERM)
@@ -125,17 +145,21 @@ async def _agent_told_to_end(fleet: Fleet, name: str) -> None:
 
 
 async def _warden_executed_anew(fleet: Fleet, name: str) -> None:
-    """SIGHUP; the process stays, and the kernel lays its new image out elsewhere."""
+    """SIGHUP: the process stays and its image does not."""
     warden = (await fleet.pids())[name]
-    image = Path("/proc", str(warden), "auxv")
-    before = image.read_bytes()
+    before = _image(warden)
     os.kill(warden, signal.SIGHUP)
-    await eventually(lambda: image.read_bytes() != before, within=SECONDS_TO_RETURN, what=f"{name} is new")
+    await eventually(lambda: _image(warden) != before, within=SECONDS_TO_RETURN, what=f"{name} is new")
     assert (await fleet.pids())[name] == warden, "it ended instead"
 
 
+def _image(pid: int) -> bytes:
+    """What differs from one image of a process to the next: where the kernel has laid it out."""
+    return Path("/proc", str(pid), "auxv").read_bytes()
+
+
 STEPS: tuple[tuple[str, str, Restart], ...] = (
-    (ETCD, "etcd", _told_to_end),
+    (ETCD, "etcd", _member_told_to_end),
     (SCHEDULER, "scheduler", _told_to_end),
     (RELAY, "log relay", _told_to_end),
     (AGENT, "agent of", _agent_told_to_end),

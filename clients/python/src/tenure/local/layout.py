@@ -1,7 +1,7 @@
 """How is each process of a local fleet started, and where does it keep its things?
 
-Below the data folder: `etcd/` (of several members `etcd-1/` and so on), one folder per agent and relay, `config/`
-with the file that each service is given, `logs/` with what each process wrote about itself.
+Below the data folder: `etcd/` (of several members `etcd-1/` and so on), one folder per agent and relay,
+`config/` with the file that each service is given, `logs/` with what each process wrote about itself.
 """
 
 from __future__ import annotations
