@@ -44,8 +44,7 @@ class Notice:
 
     submitted: int
     lost: int
-    restarted: int
-    """Tasks that ran more than once."""
+    not_run_once: int
     wrong_ends: int
     made_twice: int
     unwatched: int
@@ -65,7 +64,7 @@ async def restarted(
             progress(f"{found[-1]} ({number} of {rounds})")
     return {
         "rolling_lost": _count("tasks lost", [each.lost for each in found]),
-        "rolling_restarted": _count("tasks run twice", [each.restarted for each in found]),
+        "rolling_not_run_once": _count("tasks not run exactly once", [each.not_run_once for each in found]),
         "rolling_wrong_ends": _count("tasks ended otherwise", [each.wrong_ends for each in found]),
         "rolling_made_twice": _count("tasks made twice", [each.made_twice for each in found]),
         "rolling_unwatched": _count("ends not told to a watcher", [each.unwatched for each in found]),
@@ -102,7 +101,7 @@ async def _noticed(passers: Passers, harm: Harm) -> Notice:
     return Notice(
         submitted=len(passers.told.acknowledged),
         lost=passers.lost + harm.lost,
-        restarted=passers.restarted + harm.reallocated,
+        not_run_once=passers.not_run_once + harm.reallocated,
         wrong_ends=passers.wrong_ends + harm.wrong_ends,
         made_twice=await passers.made_twice(),
         unwatched=passers.unwatched,
