@@ -34,8 +34,10 @@ async def away(
 ) -> dict[str, Figure]:
     """Three schedulers and three members of etcd, and so many tasks on five agents."""
     found: list[Harm] = []
-    size = {"schedulers": 3, "members": 3, "agents": AGENTS, "relays": 1}
-    async with Fleet(**size) as fleet, Client(fleet.address, patience=PATIENCE) as client:
+    async with (
+        Fleet(schedulers=3, members=3, agents=AGENTS, relays=1) as fleet,
+        Client(fleet.address, patience=PATIENCE) as client,
+    ):
         for number in range(1, rounds + 1):
             back, harm = await _outage(fleet, client, seconds, tasks)
             found.append(harm)

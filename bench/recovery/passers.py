@@ -51,10 +51,13 @@ class Told:
 class Passers:
     """`async with` it: tasks come and go until the block ends."""
 
-    def __init__(self, addresses: Sequence[str], *, per_second: int, watchers: int) -> None:
+    def __init__(
+        self, addresses: Sequence[str], *, per_second: int, watchers: int, patience: float = 60.0
+    ) -> None:
         self.told = Told()
         self._addresses = [",".join(addresses), *addresses]
         self._per_second = per_second
+        self._patience = patience
         self._names = [f"passer-{uuid.uuid4().hex[:8]}-{n}" for n in range(watchers)]
         self._watched: list[set[str]] = [set() for _ in self._names]
         self._enough = asyncio.Event()
@@ -68,7 +71,8 @@ class Passers:
         self._watching: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._clients = [await self._stack.enter_async_context(Client(each)) for each in self._addresses]
+        clients = [Client(each, patience=self._patience) for each in self._addresses]
+        self._clients = [await self._stack.enter_async_context(client) for client in clients]
         watching = zip(itertools.cycle(self._clients), self._names, self._watched)
         self._watching = [asyncio.create_task(self._watch(*each)) for each in watching]
         self._passing = asyncio.create_task(self._pass())

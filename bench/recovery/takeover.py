@@ -95,30 +95,30 @@ async def _answered_at(client: Client, request: str) -> float:
     return time.perf_counter()
 
 
-async def killed(rounds: int, progress: Progress) -> dict[str, Figure]:
+async def killed(rounds: int, progress: Progress, *, tasks: int = TASKS) -> dict[str, Figure]:
     """SIGKILL; its supervisor starts it again at once, as it would in production."""
 
     async def kill(cluster: Cluster, leader: str) -> None:
         await cluster.fleet.kill(leader)
 
-    samples = [took async for took in _takeovers(rounds, progress, kill)]
-    what = "leading scheduler killed, 100,000 tasks: another one leads"
+    samples = [took async for took in _takeovers(rounds, progress, kill, tasks)]
+    what = f"leading scheduler killed, {tasks:,} tasks: another one leads"
     return {"takeover_killed": Figure(what=what, bound=KILLED_BOUND, samples=tuple(samples))}
 
 
-async def silent(rounds: int, progress: Progress) -> dict[str, Figure]:
+async def silent(rounds: int, progress: Progress, *, tasks: int = TASKS) -> dict[str, Figure]:
     """SIGSTOP; it wakes up when another one leads."""
 
     async def pause(cluster: Cluster, leader: str) -> None:
         await cluster.fleet.pause(leader)
 
-    samples = [took async for took in _takeovers(rounds, progress, pause)]
-    what = "leading scheduler silent, TTL 5 s, 100,000 tasks: another one leads"
+    samples = [took async for took in _takeovers(rounds, progress, pause, tasks)]
+    what = f"leading scheduler silent, TTL 5 s, {tasks:,} tasks: another one leads"
     bound = LEADER_TTL + SILENT_SLACK
     return {"takeover_silent": Figure(what=what, bound=bound, samples=tuple(samples))}
 
 
-async def told_to_end(rounds: int, progress: Progress) -> dict[str, Figure]:
+async def told_to_end(rounds: int, progress: Progress, *, tasks: int = TASKS) -> dict[str, Figure]:
     """SIGTERM, while users call all the time: through every replica, and through each of them alone."""
     failures: list[float] = []
 
@@ -126,10 +126,10 @@ async def told_to_end(rounds: int, progress: Progress) -> dict[str, Figure]:
         os.kill((await cluster.fleet.pids())[leader], signal.SIGTERM)
 
     samples = []
-    async for took, failed in _hand_overs(rounds, progress, end):
+    async for took, failed in _hand_overs(rounds, progress, end, tasks):
         samples.append(took)
         failures.append(failed)
-    what = "leading scheduler told to end, 100,000 tasks: another one leads"
+    what = f"leading scheduler told to end, {tasks:,} tasks: another one leads"
     return {
         "handover": Figure(what=what, bound=HANDOVER_BOUND, samples=tuple(samples)),
         "handover_failed_calls": Figure(
@@ -139,10 +139,10 @@ async def told_to_end(rounds: int, progress: Progress) -> dict[str, Figure]:
 
 
 async def _takeovers(
-    rounds: int, progress: Progress, lose: Callable[[Cluster, str], Awaitable[None]]
+    rounds: int, progress: Progress, lose: Callable[[Cluster, str], Awaitable[None]], tasks: int
 ) -> AsyncIterator[float]:
     async with AsyncExitStack() as stack:
-        cluster = await _cluster(stack, progress)
+        cluster = await _cluster(stack, progress, tasks)
         for number in range(1, rounds + 1):
             leader = await cluster.leader()
             began = time.perf_counter()
@@ -154,10 +154,10 @@ async def _takeovers(
 
 
 async def _hand_overs(
-    rounds: int, progress: Progress, end: Callable[[Cluster, str], Awaitable[None]]
+    rounds: int, progress: Progress, end: Callable[[Cluster, str], Awaitable[None]], tasks: int
 ) -> AsyncIterator[tuple[float, int]]:
     async with AsyncExitStack() as stack:
-        cluster = await _cluster(stack, progress)
+        cluster = await _cluster(stack, progress, tasks)
         for number in range(1, rounds + 1):
             leader = await cluster.leader()
             others = [part.address for part in cluster.fleet.plan.of_kind(SCHEDULER) if part.name != leader]
@@ -202,15 +202,15 @@ class _Users:
                 await asyncio.sleep(ASK_EVERY)
 
 
-async def _cluster(stack: AsyncExitStack, progress: Progress) -> Cluster:
+async def _cluster(stack: AsyncExitStack, progress: Progress, tasks: int) -> Cluster:
     """Three schedulers with their memory full; no worker, so that all tasks stay."""
     fleet = await stack.enter_async_context(Fleet(schedulers=3, agents=0, relays=0))
     clients = {}
     for part in fleet.plan.of_kind(SCHEDULER):
         client = Client(part.address, patience=0.0, connect_timeout=0.0)
         clients[part.name] = await stack.enter_async_context(client)
-    progress(f"submitting {TASKS:,} tasks")
+    progress(f"submitting {tasks:,} tasks")
     async with Client(fleet.address) as client:
-        for _ in range(TASKS // CHUNK):
-            await client.submit_many([noop(name="waits")] * CHUNK)
+        for at in range(0, tasks, CHUNK):
+            await client.submit_many([noop(name="waits")] * min(CHUNK, tasks - at))
     return Cluster(fleet, clients)
