@@ -93,7 +93,7 @@ def main() -> None:
     figures = asyncio.run(measure(chosen))
     print(table(figures))
     if set(chosen) == set(SECTIONS):
-        publish(figures, datetime.now(UTC).date())
+        publish(table(figures), [datetime.now(UTC).date().isoformat()])
         print(f"\nwritten to {save(figures)}")
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent / "README.md"
-_PUBLISHED = re.compile(r"(<!-- results -->\n).*(<!-- end of results -->)", re.DOTALL)
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
@@ -73,7 +71,8 @@ def save(figures: Mapping[str, float], name: str = "latest") -> Path:
     return path
 
 
-def publish(figures: Mapping[str, float], day: date) -> None:
-    """Put the table into the README of the benchmarks."""
-    text = f"Measured on {day.isoformat()}:\n\n{table(figures)}\n"
-    README.write_text(_PUBLISHED.sub(lambda found: found[1] + text + found[2], README.read_text()))
+def publish(rows: str, days: Iterable[str], mark: str = "results") -> None:
+    """Put a table into the README of the benchmarks, between the marks of this name."""
+    text = f"Measured on {' and '.join(sorted(set(days)))}:\n\n{rows}\n"
+    between = re.compile(rf"(<!-- {mark} -->\n).*(<!-- end of {mark} -->)", re.DOTALL)
+    README.write_text(between.sub(lambda found: found[1] + text + found[2], README.read_text()))

@@ -28,7 +28,7 @@ async def seconds_until_elsewhere(
     """
     spec = process(["sleep", "600"], name="sleeper", cpu=0.01)
     ids = [one.task_id for one in await client.submit_many([spec] * tasks)]
-    seen = _seen_running(client, ids)
+    seen = seen_running(client, ids)
     places: dict[str, str] = {}
     async with asyncio.timeout(SECONDS_TO_START):
         async for task, worker in seen:
@@ -61,7 +61,7 @@ async def _lose(victims: Sequence[str], lose: Lose, began: dict[str, float]) -> 
         await lose(victim)
 
 
-async def _seen_running(client: Client, ids: Sequence[str]) -> AsyncIterator[tuple[str, str]]:
+async def seen_running(client: Client, ids: Sequence[str]) -> AsyncIterator[tuple[str, str]]:
     """Every task that is seen running, and on which worker, as it is told."""
     async for message in client.watch(TaskFilter(ids=ids)):
         for task in message.tasks:

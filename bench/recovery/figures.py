@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -40,6 +40,12 @@ class Figure:
     def _number(self, value: float) -> str:
         return f"{value:.2f} {self.unit}" if self.unit else f"{value:g}"
 
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Figure:
+        """The figure of which this is the record."""
+        samples = tuple(record["samples"])
+        return cls(what=record["what"], bound=record["bound"], samples=samples, unit=record["unit"])
+
     def record(self, day: date) -> dict[str, Any]:
         """The figure for programs, with each of its samples."""
         return {
@@ -71,9 +77,10 @@ def table(figures: Iterable[Figure]) -> str:
     return "\n".join([*head, *(figure.row() for figure in figures)])
 
 
-def save(figures: dict[str, Figure], path: Path, day: date) -> None:
-    """Write figures as JSON; others that the file holds stay as they are."""
+def save(figures: Mapping[str, Figure], path: Path, day: date) -> dict[str, Any]:
+    """Write figures as JSON beside others that the file holds; returns all that it holds now."""
     path.parent.mkdir(exist_ok=True)
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     known |= {key: figure.record(day) for key, figure in figures.items()}
     path.write_text(json.dumps(known, indent=2) + "\n")
+    return known

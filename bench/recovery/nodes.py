@@ -1,8 +1,8 @@
 """How soon do the tasks of a node that is killed, or falls silent, run elsewhere?
 
 Eight nodes with ten tasks each. Three of them are lost per fleet, first one and then two at once: a fourth
-within a minute would be a storm to the scheduler, which then waits, as it should. So the next losses are those
-of a new fleet, and nothing differs from the default settings but, for silence, the lifetime of the leases.
+within a minute would be a storm to the scheduler, which then waits, as it should. So the next losses are
+those of a new fleet, and nothing differs from the default settings but, for silence, the lifetime of leases.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ async def killed(losses: int, progress: Progress) -> dict[str, Figure]:
 
 
 async def silent(losses: int, progress: Progress) -> dict[str, Figure]:
-    """Agent, warden and tasks of a node get SIGSTOP: its connections stay open. Half of them with each TTL."""
+    """Agent, warden and tasks of a node get SIGSTOP: its connections stay open. Half with each TTL."""
     found = {}
     for ttl in SILENT_TTLS:
         samples = await _losses(-(-losses // len(SILENT_TTLS)), progress, silent=True, ttl=ttl)

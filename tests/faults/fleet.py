@@ -21,10 +21,10 @@ from tenure.local.layout import service
 from tenure.local.plan import AGENT, ETCD, RELAY, SCHEDULER, Part, Plan
 from tenure.local.process_tree import send
 from tests.faults.gates import Callers, Gate, Links
-from tests.support.agents import agent_pid
 from tests.support.disks import small_disk
 from tests.support.faketime import environment, libfaketime
 from tests.support.ports import Ports
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -127,7 +127,8 @@ class FaultFleet(Fleet):
 
     async def agent_pid(self, name: str) -> int:
         """Pid of the agent below a node's warden, once there is one."""
-        return await agent_pid(self, name)
+        agent_pid = super().agent_pid
+        return await eventually(lambda: agent_pid(name), what=f"the agent of {name} runs")
 
     async def take_down(self, names: Iterable[str]) -> None:
         """SIGKILL parts with everything that they started; they stay down until `bring_up`."""

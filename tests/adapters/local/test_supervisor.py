@@ -25,6 +25,22 @@ if TYPE_CHECKING:
 
 STUBBORN = "trap '' TERM; sleep 1000 & (cd / && exec setsid sleep 1000) & wait; wait"
 
+WITNESSES = 200
+WITNESS = f"""
+import os, pathlib, signal
+state = pathlib.Path(os.environ["STATE"])
+ours, theirs = os.pipe()
+for _ in range({WITNESSES}):
+    if os.fork() == 0:
+        os.close(theirs)
+        os.read(ours, 1)
+        (state / "noticed").touch()
+        signal.pause()
+(state / "watching").touch()
+signal.pause()
+"""
+"""A node whose processes would tell that the first one of them ended."""
+
 
 class Supervised:
     """A supervisor under its reaper, as the fleet starts it."""
@@ -108,6 +124,16 @@ async def test_a_killed_node_takes_its_daemons_along_and_stays_down(supervised: 
     assert supervised.command("pids")["pids"]["node"] == 0
     supervised.command("start", "node")
     assert await supervised.running("node")
+
+
+async def test_no_process_of_a_killed_node_sees_another_end(tmp_path: Path) -> None:
+    (tmp_path / "witness.py").write_text(WITNESS)
+    node = part(tmp_path, "node", f"exec {sys.executable} -I -S {tmp_path / 'witness.py'}", AGENT)
+    with contextlib.closing(Supervised(tmp_path, node)) as supervised:
+        await eventually((tmp_path / "node" / "watching").exists, what="the node has all its processes")
+        killed = supervised.command("kill_node", "node")["killed"]
+        assert len(killed) == WITNESSES + 1
+        assert not (tmp_path / "node" / "noticed").exists()
 
 
 async def test_a_paused_process_is_stopped_and_goes_on(supervised: Supervised) -> None:

@@ -126,7 +126,10 @@ class Supervisor:
             case "kill_node":
                 child = self.children[command["name"]]
                 child.wanted = bool(command.get("restart"))
-                return {"killed": end_all(lambda: [pid for pid in child.node() if pid != os.getpid()])}
+                # Stopped first: else an agent that sees its warden end may tell of it before its own turn
+                # comes.
+                send(child.node(), signal.SIGSTOP)
+                return {"killed": end_all(child.node)}
             case "pause" | "resume" as what:
                 pids = self.children[command["name"]].node()
                 send(pids, signal.SIGSTOP if what == "pause" else signal.SIGCONT)
