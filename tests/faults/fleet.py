@@ -87,12 +87,15 @@ class FaultFleet(Fleet):
 
     async def stop(self) -> None:
         """Stop the processes, then what lies between and below them."""
-        await super().stop()
-        for gate in self._gates.values():
-            await gate.close()
-        self._gates.clear()
-        self._mounted.close()
-        self._ports.give_back()
+        try:
+            await super().stop()
+        finally:
+            # Also when it was cancelled: it stops first and raises then.
+            for gate in self._gates.values():
+                await gate.close()
+            self._gates.clear()
+            self._mounted.close()
+            self._ports.give_back()
 
     # Who is there
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -27,6 +28,7 @@ Way: TypeAlias = tuple[str, str]
 """Sender and receiver."""
 _LOOK_SECONDS: Final = 0.05
 _CHUNK: Final = 1 << 16
+_ESTABLISHED: Final = 1
 
 
 class Links:
@@ -115,8 +117,9 @@ class Gate:
         self._serving.add(task)
         try:
             peer = writer.get_extra_info("peername")
-            caller = self._caller(peer[1]) if peer else "unknown"
-            await self._serve(caller, reader, writer)
+            # Looking for callers takes so long that those who gave up would be all that a slow machine finds.
+            if peer and _is_established(writer.get_extra_info("socket")):
+                await self._serve(self._caller(peer[1]), reader, writer)
         except OSError:
             await self._shut_if_gone()
         finally:
@@ -179,6 +182,11 @@ class Gate:
         return True
 
 
+def _is_established(connection: socket.socket) -> bool:
+    """Whether the other end still has it open: the first byte of struct tcp_info is the state."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
+
+
 async def _read(reader: asyncio.StreamReader) -> bytes:
     try:
         return await reader.read(_CHUNK)
@@ -203,11 +211,13 @@ class Callers:
 
 def _inodes(port: int) -> list[str]:
     """Inodes of the sockets whose own end is this port of the loopback interface."""
-    found = []
+    found, end = [], f":{port:04X} "
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
+            if end not in line:
+                continue
             fields = line.split()
-            if fields[1].endswith(f":{port:04X}") and fields[9] != "0":
+            if fields[1].endswith(end[:-1]) and fields[9] != "0":
                 found.append(fields[9])
     return found
 
