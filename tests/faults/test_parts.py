@@ -78,7 +78,7 @@ async def a_gate(ports: Ports, links: Links) -> AsyncIterator[tuple[Gate, asynci
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", ports.take())
-    gate = Gate(links, "server", server.sockets[0].getsockname()[1], lambda port: "caller")
+    gate = Gate(links, "server", server.sockets[0].getsockname()[1], lambda peer: "caller")
     await gate.open(ports.take())
     try:
         yield gate, server
