@@ -41,10 +41,9 @@ def why_not() -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
         return f"unshare cannot be run: {error.strerror}"
-    said = done.stderr.strip().splitlines()
-    return (
-        f"network namespaces need ip, tc, nft and a kernel for them: {said[-1:]}" if done.returncode else ""
-    )
+    if not done.returncode:
+        return ""
+    return f"this needs ip, tc, nft and a kernel for them: {'; '.join(done.stderr.strip().splitlines())}"
 
 
 def move(arguments: Sequence[str]) -> None:

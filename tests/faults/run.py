@@ -122,6 +122,8 @@ def _possible(kinds: Sequence[str], scene: Scene, recorder: Recorder) -> list[st
             recorder.add(LeftOut(kind=name, why=why))
         else:
             found.append(name)
+    if not found:
+        raise RuntimeError(f"none of these kinds can be had here: {why}")
     return found
 
 
