@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.figures import RESULTS, publish
-from bench.recovery import agents, nodes, takeover
+from bench.recovery import agents, nodes, outage, rolling, takeover
 from bench.recovery.figures import Figure, Measurement, save, table
 
 MEASUREMENTS = {
@@ -25,6 +25,8 @@ MEASUREMENTS = {
     "takeover_killed": Measurement(measure=takeover.killed, rounds=20),
     "takeover_silent": Measurement(measure=takeover.silent, rounds=20),
     "handover": Measurement(measure=takeover.told_to_end, rounds=20),
+    "outage": Measurement(measure=outage.away, rounds=3),
+    "rolling": Measurement(measure=rolling.restarted, rounds=3),
 }
 """What can be measured, in the order in which it is."""
 

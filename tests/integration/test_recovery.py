@@ -72,7 +72,7 @@ async def test_what_a_death_costs_is_counted() -> None:
     """A whole node that is killed and started again: its tasks run again, and their readers see it."""
     async with Fleet(agents=2) as fleet, Client(fleet.address) as client:
         victim = fleet.agents[0]
-        cost = await cost_of(lambda name: fleet.kill_node(name, restart=True), client, victim)
-        assert cost.reallocated > 0
-        assert cost.torn_logs == cost.reallocated
-        assert cost.wrong_ends == 0
+        harm = (await cost_of(lambda name: fleet.kill_node(name, restart=True), client, victim)).harm
+        assert harm.reallocated > 0
+        assert harm.torn_logs == harm.reallocated
+        assert (harm.lost, harm.wrong_ends) == (0, 0)

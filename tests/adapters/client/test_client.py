@@ -13,6 +13,9 @@ from tenure_core import errors as served
 from tests.adapters.client.small_servers import Running
 from tests.support.waiting import eventually
 
+NOTICED = 0.2
+"""Seconds in which a client has tried again and found nobody; a machine that is slower shows less."""
+
 
 async def test_a_submission_whose_answer_was_lost_makes_one_task(running: Running) -> None:
     running.store.after_effect = [served.Unavailable("lost the lead"), served.DeadlineExceeded()]
@@ -181,6 +184,20 @@ async def test_a_watch_resumes_and_begins_anew_when_its_token_is_too_old(running
                 break
     assert seen == ["1", "2", "3", "4", "1", "2"]
     assert running.store.watch_tokens == ["", "2", "4", ""]
+
+
+async def test_a_watch_outlasts_its_server_also_when_nothing_else_was_asked(running: Running) -> None:
+    """With no time at all to connect: that ended with the first message."""
+    address = await running.scheduler()
+    async with tenure.Client(address, connect_timeout=0.0) as client:
+        watching = client.watch()
+        seen = [(await anext(watching)).tasks[0].id for _ in range(2)]
+        port = await running.stop(address)
+        following = asyncio.ensure_future(anext(watching))
+        await asyncio.wait([following], timeout=NOTICED)
+        await running.scheduler(port=port)
+        seen.append((await following).tasks[0].id)
+    assert seen == ["1", "2", "3"]
 
 
 async def test_a_tail_continues_at_its_cursor_on_another_relay(running: Running) -> None:

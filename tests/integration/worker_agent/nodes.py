@@ -9,13 +9,8 @@ import tenure
 from tenure.local.fleet import Fleet
 from tenure.v1.task_pb2 import Task, TaskState
 from tenure.v1.task_spec_pb2 import TaskSpec
+from tests.support.agents import agent_pid
 from tests.support.waiting import eventually
-
-
-async def agent_pid(fleet: Fleet, name: str) -> int:
-    """Pid of the agent process of a node, once its warden has started it."""
-
-    return await eventually(lambda: fleet.agent_pid(name), what=f"the agent of {name} runs")
 
 
 async def signal_agent(fleet: Fleet, name: str, number: int = signal.SIGKILL) -> int:

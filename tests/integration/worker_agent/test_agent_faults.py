@@ -13,7 +13,8 @@ from tenure.local.fleet import Fleet
 from tenure.v1.task_pb2 import AttemptOutcome, LossEvidence, TaskState
 from tenure.v1.task_spec_pb2 import OnDisconnect
 from tests.integration.worker_agent.conftest import Fleets
-from tests.integration.worker_agent.nodes import agent_pid, alive, signal_agent, submit, until_running
+from tests.integration.worker_agent.nodes import alive, signal_agent, submit, until_running
+from tests.support.agents import agent_pid
 from tests.support.waiting import eventually
 
 O = AttemptOutcome  # noqa: E741

@@ -17,7 +17,8 @@ from tenure.local.fleet import Fleet
 from tenure.v1 import task_service_pb2 as pb
 from tenure.v1.task_pb2 import LOSS_EVIDENCE_LEASE_EXPIRED, AttemptOutcome, Task, TaskState
 from tests.integration.worker_agent.conftest import Fleets
-from tests.integration.worker_agent.nodes import agent_pid, alive, submit, until_running
+from tests.integration.worker_agent.nodes import alive, submit, until_running
+from tests.support.agents import agent_pid
 from tests.support.waiting import eventually
 
 EXAMPLE = Path(__file__).parents[3] / "clients" / "python" / "examples" / "fenced_ledger.py"

@@ -40,7 +40,7 @@ class Persistence:
         self._failing_since: float | None = None
 
     def reached(self, patience: float) -> None:
-        """A server of ours answered, be it that it cannot help now: the address is right."""
+        """A server of ours answered: no shorter limit holds any more."""
         self._patience = patience
 
     def progressed(self) -> None:
@@ -82,6 +82,17 @@ class Caller:
         """The limits for a call that begins now."""
         return Persistence(self._patience if self._answered else self._connect_timeout, deadline)
 
+    def answered(self, persistence: Persistence) -> None:
+        """A server of ours answered: the address is right, and from now on the whole patience holds."""
+        self._answered = True
+        persistence.reached(self._patience)
+
+    def failed(self, failure: grpc.aio.AioRpcError, persistence: Persistence) -> TenureError:
+        """What a call failed with. That a server of ours cannot help now is an answer as well."""
+        if is_ours(failure):
+            self.answered(persistence)
+        return from_rpc_error(failure)
+
     async def __call__(
         self,
         rpc: Rpc[Request, Response],
@@ -113,15 +124,12 @@ class Caller:
                 response: Response = await server.method(rpc)(
                     request, timeout=left, metadata=trace_metadata()
                 )
-                self._answered = True
+                self.answered(persistence)
                 if self._leader_unknown:
                     self._look_for_leader()
                 return response
             except grpc.aio.AioRpcError as failure:
-                error = from_rpc_error(failure)
-                if is_ours(failure):
-                    self._answered = True
-                    persistence.reached(self._patience)
+                error = self.failed(failure, persistence)
             if error.retryable:
                 self.servers.failed(server)
                 self._leader_unknown = len(self.servers.addresses) > 1

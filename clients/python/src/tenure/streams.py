@@ -15,7 +15,6 @@ from tenure import methods
 from tenure.calls import Caller
 from tenure.channels import Server, Servers
 from tenure.errors import OutOfRange, TenureError, Unavailable
-from tenure.statuses import from_rpc_error
 from tenure.tracing import trace_metadata
 from tenure.v1.cluster_service_pb2 import GetServerInfoRequest
 from tenure.v1.task_pb2 import TASK_VIEW_BRIEF
@@ -41,11 +40,12 @@ async def watch(caller: Caller, request: WatchTasksRequest) -> AsyncIterator[Wat
         error: TenureError = Unavailable("the server ended the watch")
         try:
             async for message in call:
+                caller.answered(persistence)
                 persistence.progressed()
                 request.resume_token = message.resume_token
                 yield message
         except grpc.aio.AioRpcError as failure:
-            error = from_rpc_error(failure)
+            error = caller.failed(failure, persistence)
         finally:
             call.cancel()
         if isinstance(error, OutOfRange) and request.resume_token:
@@ -66,13 +66,14 @@ async def drain(caller: Caller, request: DrainWorkersRequest) -> AsyncIterator[D
         error: TenureError = Unavailable("the server ended the view of the drain")
         try:
             async for message in call:
+                caller.answered(persistence)
                 persistence.progressed()
                 request.ClearField("deadline")
                 yield message
                 if message.done:
                     return
         except grpc.aio.AioRpcError as failure:
-            error = from_rpc_error(failure)
+            error = caller.failed(failure, persistence)
         finally:
             call.cancel()
         if error.retryable:
@@ -154,6 +155,7 @@ async def tail(caller: Caller, relays: Relays, request: TailLogsRequest) -> Asyn
             call = server.method(methods.TAIL)(request, metadata=trace_metadata())
             try:
                 async for message in call:
+                    caller.answered(persistence)
                     persistence.progressed()
                     if message.cursor:
                         request.cursor = message.cursor
@@ -167,7 +169,7 @@ async def tail(caller: Caller, relays: Relays, request: TailLogsRequest) -> Asyn
             if not request.follow or (request.attempt and ended_attempt):
                 return
         except grpc.aio.AioRpcError as failure:
-            error = from_rpc_error(failure)
+            error = caller.failed(failure, persistence)
         except Unavailable as failure:
             error = failure
         if server is not None and error.retryable:

@@ -53,6 +53,7 @@ class Fleet:
 
     Args:
         schedulers, agents, relays: how many of each.
+        members: how many of etcd.
         data_dir: where everything is kept; None: a temporary folder that is removed at the stop.
         default_ports: take 7420 and 7430 where they are free.
         scheduler_options, agent_options, relay_options: settings by their names in the configuration files.
@@ -65,6 +66,7 @@ class Fleet:
         schedulers: int = 1,
         agents: int = 1,
         relays: int = 1,
+        members: int = 1,
         data_dir: Path | None = None,
         default_ports: bool = False,
         scheduler_options: dict[str, Any] | None = None,
@@ -76,6 +78,7 @@ class Fleet:
             schedulers=schedulers,
             agents=agents,
             relays=relays,
+            members=members,
             default_ports=default_ports,
             scheduler_options=scheduler_options or {},
             agent_options=agent_options or {},
@@ -122,7 +125,7 @@ class Fleet:
 
     @property
     def etcd_address(self) -> str:
-        """Where etcd serves clients."""
+        """Where etcd serves clients: its only member, or the first."""
         return self.plan.of_kind(ETCD)[0].address
 
     @property

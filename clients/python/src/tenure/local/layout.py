@@ -1,7 +1,7 @@
 """How is each process of a local fleet started, and where does it keep its things?
 
-Below the data folder: `etcd/`, one folder per agent and relay, `config/` with the file that each service is
-given, `logs/` with what each process wrote about itself.
+Below the data folder: `etcd/` (of several members `etcd-1/` and so on), one folder per agent and relay,
+`config/` with the file that each service is given, `logs/` with what each process wrote about itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tenure.local.plan import AGENT, ETCD, RELAY, SCHEDULER, Part, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 DEFAULT_SCHEDULER_PORT: Final = 7420
@@ -35,6 +35,8 @@ class Size:
     schedulers: int = 1
     agents: int = 1
     relays: int = 1
+    members: int = 1
+    """Of etcd."""
     default_ports: bool = False
     """Listen on 7420 and 7430 where those are free; else every port is a free one."""
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
@@ -49,11 +51,12 @@ def plan(data_dir: Path, etcd: Path, size: Size) -> Plan:
     preferred = [DEFAULT_SCHEDULER_PORT] if size.default_ports else []
     preferred_relay = [DEFAULT_RELAY_PORT] if size.default_ports else []
     with ExitStack() as held:
-        client, peer = _ports(held, 2, [])
+        members = [f"127.0.0.1:{port}" for port in _ports(held, size.members, [])]
+        peers = [f"127.0.0.1:{port}" for port in _ports(held, size.members, [])]
         schedulers = [f"127.0.0.1:{port}" for port in _ports(held, size.schedulers, preferred)]
         relays = [f"127.0.0.1:{port}" for port in _ports(held, size.relays, preferred_relay)]
-    store = {"etcd.endpoints": [f"127.0.0.1:{client}"]}
-    parts = [_etcd(data_dir, etcd, client, peer)]
+    store = {"etcd.endpoints": members}
+    parts = _etcd(data_dir, etcd, members, peers)
     for n, address in enumerate(schedulers, 1):
         options = {"listen": address, "replica": f"scheduler-{n}", **store, **size.scheduler_options}
         parts.append(service(data_dir, SCHEDULER, n, options, address))
@@ -78,25 +81,34 @@ def service(data_dir: Path, kind: str, number: int, options: dict[str, Any], add
     return Part(name, kind, argv, state_dir=str(state) if kind == AGENT else "", address=address)
 
 
-def _etcd(data_dir: Path, program: Path, client: int, peer: int) -> Part:
-    """One member with its defaults: fsync is on, as in production."""
-    client_url, peer_url = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
-    argv = (
-        str(program),
-        "--name=local",
-        f"--data-dir={data_dir / 'etcd'}",
-        f"--listen-client-urls={client_url}",
-        f"--advertise-client-urls={client_url}",
-        f"--listen-peer-urls={peer_url}",
-        f"--initial-advertise-peer-urls={peer_url}",
-        f"--initial-cluster=local={peer_url}",
-        # Alone, etcd still waits out an election before it serves: with its defaults most of a fleet's start.
-        "--heartbeat-interval=20",
-        "--election-timeout=200",
-        "--logger=zap",
-        "--log-level=warn",
-    )
-    return Part("etcd", ETCD, argv, address=f"127.0.0.1:{client}")
+def _etcd(data_dir: Path, program: Path, clients: Sequence[str], peers: Sequence[str]) -> list[Part]:
+    """The members with their defaults: fsync is on, as in production."""
+    alone = len(clients) == 1
+    names = ["etcd"] if alone else [f"etcd-{n}" for n in range(1, len(clients) + 1)]
+    cluster = ",".join(f"{name}=http://{peer}" for name, peer in zip(names, peers, strict=True))
+    # Alone, etcd still waits out an election before it serves: with its defaults most of a fleet's start.
+    hurry = ("--heartbeat-interval=20", "--election-timeout=200") if alone else ()
+    return [
+        Part(
+            name,
+            ETCD,
+            (
+                str(program),
+                f"--name={name}",
+                f"--data-dir={data_dir / name}",
+                f"--listen-client-urls=http://{client}",
+                f"--advertise-client-urls=http://{client}",
+                f"--listen-peer-urls=http://{peer}",
+                f"--initial-advertise-peer-urls=http://{peer}",
+                f"--initial-cluster={cluster}",
+                *hurry,
+                "--logger=zap",
+                "--log-level=warn",
+            ),
+            address=client,
+        )
+        for name, client, peer in zip(names, clients, peers, strict=True)
+    ]
 
 
 def _ports(held: ExitStack, count: int, preferred: list[int]) -> list[int]:
