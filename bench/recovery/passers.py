@@ -60,7 +60,9 @@ class Passers:
         self._enough = asyncio.Event()
         self._stack = AsyncExitStack()
         self._clients: list[Client] = []
-        folder = self._stack.enter_context(TemporaryDirectory(prefix="tenure-recovery-"))
+        folder = self._stack.enter_context(
+            TemporaryDirectory(prefix="tenure-recovery-", ignore_cleanup_errors=True)
+        )
         self._executions = Path(folder, "ran")
         self._passing: asyncio.Task[None] | None = None
         self._watching: list[asyncio.Task[None]] = []

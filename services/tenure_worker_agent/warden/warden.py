@@ -87,11 +87,16 @@ class Warden:
         return self._exit_code
 
     @property
-    def _may_upgrade(self) -> bool:
-        """Whether the moment is right: no order half way to its exec, no exclusive deadline meanwhile."""
-        if not self.upgrade_wanted or self._starter.pending or self._stopping:
+    def _upgrade_due(self) -> bool:
+        """Whether an upgrade is wanted and no exclusive deadline comes meanwhile."""
+        if not self.upgrade_wanted or self._stopping:
             return False
         return self._runner.next_deadline() > boottime() + UPGRADE_TAKES
+
+    @property
+    def _may_upgrade(self) -> bool:
+        """Whether the moment is right: no order between its arrival and its exec either."""
+        return self._upgrade_due and not self._starter.pending
 
     def _timeout(self) -> float:
         hears = self._link is not None and not self._link.congested
@@ -203,6 +208,9 @@ class Warden:
         if mask & select.EPOLLOUT:
             self._link.flush()
         if not mask & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+            return
+        if self._upgrade_due:
+            # The next image reads it. Orders that come as fast as they are started would put it off for ever.
             return
         try:
             messages = self._link.receive()

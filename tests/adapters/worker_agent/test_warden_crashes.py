@@ -10,11 +10,13 @@ import pytest
 
 from tenure_worker_agent.warden.clock import boottime
 from tenure_worker_agent.warden.orders import Order
+from tenure_worker_agent.warden.starter import BATCH
 from tests.adapters.worker_agent.wardens import WardenProcess, a_warden, alive, fence, one_is_in_time
 from tests.faults import boot_clock
 from tests.support.waiting import wait_until
 
 F = fence(1)
+WAITING = 5 * BATCH
 
 
 def shell(script: str, fence: str = F, **more: object) -> Order:
@@ -146,6 +148,42 @@ def test_an_upgrade_in_place_keeps_tasks_and_output(warden: WardenProcess) -> No
     assert warden.output(F) == b"one\ntwo\n"
     assert [frame.number for frame in warden.frames(F)] == [0, 1]
     assert record["frames"] == 2
+
+
+def test_orders_that_keep_coming_do_not_put_an_upgrade_off(warden: WardenProcess) -> None:
+    """Always more of them than it starts in one turn; those that wait are started by the next image, once."""
+    sent: list[str] = []
+
+    def order(count: int) -> None:
+        orders = [Order(fence(number), ["true"]) for number in range(len(sent), len(sent) + count)]
+        sent.extend(order.fence for order in orders)
+        warden.send(*(order.message() for order in orders))
+
+    def upgraded() -> bool:
+        return any(event["is"] == "snapshot" for event in warden.events)
+
+    order(WAITING)
+    warden.started(sent[0])
+    os.kill(warden.pid, signal.SIGHUP)
+    while not upgraded():
+        begun = sum(event["is"] == "started" for event in warden.events)
+        order(WAITING - (len(sent) - begun))
+        assert len(sent) < 20 * WAITING, "it is not upgraded"
+        assert warden.receive()
+    warden.until(lambda _: len(exits(warden)) >= len(sent))
+    assert sorted(exits(warden)) == sent
+    assert all(len(pids) == 1 for pids in exits(warden).values())
+    assert not any(event["is"] == "refused" for event in warden.events)
+
+
+def exits(warden: WardenProcess) -> dict[str, set[int]]:
+    """The pids with which each fence ended, as it told and, before they were accepted, listed."""
+    records = [event["record"] for event in warden.events if event["is"] == "exited"]
+    records += [exited["record"] for event in warden.events for exited in event.get("exits", ())]
+    found: dict[str, set[int]] = {}
+    for record in records:
+        found.setdefault(record["fence"], set()).add(record["pid"])
+    return found
 
 
 def test_exclusive_deadlines_hold_over_an_upgrade(warden: WardenProcess) -> None:
