@@ -34,7 +34,7 @@ SILENT_SLACK: Final = 0.5
 HANDOVER_BOUND: Final = 0.3
 ASK_EVERY: Final = 0.01
 """Seconds between two questions: how exact the figures are."""
-WARM_SECONDS: Final = 3.0
+WARM_SECONDS: Final = 6.0
 """A replica that has just started reads the store before it is a hot standby."""
 
 

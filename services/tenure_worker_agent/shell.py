@@ -32,7 +32,7 @@ from tenure_worker_agent.domain.agent import Agent
 from tenure_worker_agent.drivers.catalog import Catalog
 from tenure_worker_agent.warden.identity import kill_if_same
 from tenure_worker_agent.warden.protocol import Message
-from tenure_worker_agent.warden.tree import descendants
+from tenure_worker_agent.warden.tree import ROUNDS, descendants, started_with
 
 LONGEST_SLEEP: Final = 1.0
 """The loop's clock stands still during a suspend, deadlines do not."""
@@ -80,7 +80,7 @@ class Shell:
             c.DropResults: lambda command: self.outbox.drop(command.fences),
             c.OrderProcess: self._order_process,
             c.StopProcess: self._stop_process,
-            c.KillProcess: lambda command: kill_attempt(command.pid, command.ticks),
+            c.KillProcess: lambda command: kill_attempt(command.pid, command.ticks, command.fence),
             c.ExtendDeadlines: lambda command: self.link.send(
                 {"do": "extend", "deadlines": command.deadlines}
             ),
@@ -224,12 +224,24 @@ class Shell:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def kill_attempt(pid: int, ticks: int) -> None:
-    """Kill a process and everything below it, if the pid is still that of the same process."""
-    below = descendants(pid)
-    if kill_if_same(pid, ticks):
-        for each in below:
+def kill_attempt(pid: int, ticks: int, fence: str) -> None:
+    """Kill a process, if the pid is still that of the same one, and all of its attempt, without the warden.
+
+    Daemons hang below the warden: they are known by the fence that they were started with. Ends when nothing
+    new turns up.
+    """
+    found = set(descendants(pid))
+    if not kill_if_same(pid, ticks):
+        found.clear()
+    done: set[int] = set()
+    for _ in range(ROUNDS):
+        found.update(started_with([fence]))
+        for each in found:
             _kill(each)
+        if found <= done:
+            return
+        done |= found
+        found = {below for each in found for below in descendants(each)}
 
 
 def _kill(pid: int) -> None:

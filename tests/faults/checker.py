@@ -22,6 +22,7 @@ from tests.faults.history import (
     Committed,
     Fault,
     History,
+    LeftOut,
     Read,
     Submitted,
     Told,
@@ -276,6 +277,8 @@ class Verdict:
     gaps_unexplained: int
     gaps_explained: int
     kinds: dict[str, int]
+    left_out: dict[str, str]
+    """Kinds that could not be had, and why."""
 
     @property
     def passed(self) -> bool:
@@ -300,6 +303,7 @@ def judge(history: History) -> Verdict:
         gaps_unexplained=len(found[unexplained_gaps.__name__]),
         gaps_explained=sum(GAP in read.pieces for read in history.all(Read)),
         kinds=dict(sorted(kinds.items())),
+        left_out={entry.kind: entry.why for entry in history.all(LeftOut)},
     )
 
 

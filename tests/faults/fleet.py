@@ -20,11 +20,13 @@ from tenure.local.fleet import Fleet
 from tenure.local.layout import service
 from tenure.local.plan import AGENT, ETCD, RELAY, SCHEDULER, Part, Plan
 from tenure.local.process_tree import send
+from tests.faults import boot_clock
 from tests.faults.gates import Callers, Gate, Links
-from tests.support.agents import agent_pid
+from tests.faults.packets import Networks
 from tests.support.disks import small_disk
 from tests.support.faketime import environment, libfaketime
 from tests.support.ports import Ports
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +59,8 @@ class FaultFleet(Fleet):
         super().__init__(data_dir=folder / "fleet")
         self.shape = shape
         self.links = Links()
+        self.networks = Networks()
+        """Of the nodes whose packets can be dropped."""
         self.disks: list[str] = []
         """Names of the parts whose data lies on a small disk of its own."""
         self.clocks: dict[str, Path] = {}
@@ -70,11 +74,16 @@ class FaultFleet(Fleet):
 
     async def start(self, *, detach: bool = False) -> None:
         """Open the gates and mount the disks, then start the processes."""
-        callers = Callers(ME)
+        await self.networks.open(
+            [f"worker-{n}" for n in range(self.shape.agents // 2 + 1, self.shape.agents + 1)]
+        )
+        callers = Callers(ME, self.networks.nodes)
         for name in self._servers():
             self._listening[name] = self._ports.take()
             server = name.removesuffix("-peer")
-            self._gates[name] = Gate(self.links, server, self._listening[name], callers)
+            self._gates[name] = Gate(
+                self.links, server, self._listening[name], callers, host=self.networks.host
+            )
             await self._gates[name].open(self._ports.take())
         if os.geteuid() == 0:
             for name in ("worker-1", "worker-2", "relay-1"):
@@ -85,12 +94,16 @@ class FaultFleet(Fleet):
 
     async def stop(self) -> None:
         """Stop the processes, then what lies between and below them."""
-        await super().stop()
-        for gate in self._gates.values():
-            await gate.close()
-        self._gates.clear()
-        self._mounted.close()
-        self._ports.give_back()
+        try:
+            await super().stop()
+        finally:
+            # Also when it was cancelled: it stops first and raises then.
+            for gate in self._gates.values():
+                await gate.close()
+            self._gates.clear()
+            self._mounted.close()
+            await self.networks.close()
+            self._ports.give_back()
 
     # Who is there
 
@@ -119,6 +132,10 @@ class FaultFleet(Fleet):
         """The scheduler that advertises this address; empty: none does."""
         return next((name for name in self.schedulers if self._gates[name].address == address), "")
 
+    def ports_of(self, names: Iterable[str]) -> list[int]:
+        """The ports at which the others reach these servers."""
+        return [self._gates[name].port for name in names]
+
     # What can be done to it
 
     async def signal(self, name: str, number: signal.Signals) -> None:
@@ -127,7 +144,8 @@ class FaultFleet(Fleet):
 
     async def agent_pid(self, name: str) -> int:
         """Pid of the agent below a node's warden, once there is one."""
-        return await agent_pid(self, name)
+        agent_pid = super().agent_pid
+        return await eventually(lambda: agent_pid(name), what=f"the agent of {name} runs")
 
     async def take_down(self, names: Iterable[str]) -> None:
         """SIGKILL parts with everything that they started; they stay down until `bring_up`."""
@@ -146,6 +164,13 @@ class FaultFleet(Fleet):
     def reboot(self, name: str) -> None:
         """Give a node that is down the boot id of its next boot."""
         self.boot_id_file(name).write_text(f"{uuid.uuid4()}\n")
+
+    def restart_boot_clock(self, name: str, uptime: float) -> None:
+        """Let CLOCK_BOOTTIME of a node that is down have run for so many seconds when it comes up."""
+        boot_clock.write(self._boot_clock_file(name), uptime)
+
+    def _boot_clock_file(self, name: str) -> Path:
+        return self._folder / f"{name}.boot-clock"
 
     def set_clock(self, name: str, seconds: int) -> None:
         """Let the wall clock of a part be off by so much."""
@@ -208,7 +233,16 @@ class FaultFleet(Fleet):
         }
         if name in self.disks:
             options |= {"spool.per_attempt": "4MiB", "spool.per_node": "16MiB"}
-        return service(data_dir, AGENT, number, options, "")
+        part = service(data_dir, AGENT, number, options, "")
+        return dataclasses.replace(part, argv=self._on_its_own_machine(part))
+
+    def _on_its_own_machine(self, part: Part) -> tuple[str, ...]:
+        """How to start a node: on a clock of its own and in a network of its own, where they can be had."""
+        argv = part.argv
+        if not boot_clock.why_not():
+            boot_clock.write(self._boot_clock_file(part.name))
+            argv = boot_clock.argv(self._boot_clock_file(part.name), argv)
+        return self.networks.argv(part.name, argv)
 
     def _etcd(self, data_dir: Path, program: Path, name: str, members: list[str]) -> Part:
         cluster = ",".join(f"{member}=http://{self._gates[f'{member}-peer'].address}" for member in members)

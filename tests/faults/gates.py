@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -21,12 +22,15 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from tenure.local.process_tree import descendants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Way: TypeAlias = tuple[str, str]
 """Sender and receiver."""
+Peer: TypeAlias = tuple[str, int]
+"""Host and port of the other end of a connection."""
 _LOOK_SECONDS: Final = 0.05
 _CHUNK: Final = 1 << 16
+_ESTABLISHED: Final = 1
 
 
 class Links:
@@ -79,12 +83,21 @@ class Links:
 class Gate:
     """The proxy before one server."""
 
-    def __init__(self, links: Links, server: str, target: int, caller: Callable[[int], str]) -> None:
+    def __init__(
+        self,
+        links: Links,
+        server: str,
+        target: int,
+        caller: Callable[[Peer], str],
+        *,
+        host: str = "127.0.0.1",
+    ) -> None:
         self._links = links
         self._server_name = server
         self._target = target
         self._caller = caller
-        self._port = 0
+        self._host = host
+        self.port = 0
         self._server: asyncio.Server | None = None
         self._reopening: asyncio.Task[None] | None = None
         self._serving: set[asyncio.Task[None]] = set()
@@ -92,12 +105,12 @@ class Gate:
     @property
     def address(self) -> str:
         """Where the others reach the server."""
-        return f"127.0.0.1:{self._port}"
+        return f"{self._host}:{self.port}"
 
     async def open(self, port: int) -> None:
         """Accept connections on this port."""
-        self._port = port
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, backlog=500)
+        self.port = port
+        self._server = await asyncio.start_server(self._accept, self._host, port, backlog=500)
 
     async def close(self) -> None:
         """End everything."""
@@ -115,8 +128,9 @@ class Gate:
         self._serving.add(task)
         try:
             peer = writer.get_extra_info("peername")
-            caller = self._caller(peer[1]) if peer else "unknown"
-            await self._serve(caller, reader, writer)
+            # Looking for callers takes so long that those who gave up would be all that a slow machine finds.
+            if peer and _is_established(writer.get_extra_info("socket")):
+                await self._serve(self._caller(peer[:2]), reader, writer)
         except OSError:
             await self._shut_if_gone()
         finally:
@@ -168,7 +182,7 @@ class Gate:
     async def _reopen(self) -> None:
         while not await self._listens():  # noqa: ASYNC110  (another process tells nobody that it listens)
             await asyncio.sleep(_LOOK_SECONDS)
-        await self.open(self._port)
+        await self.open(self.port)
 
     async def _listens(self) -> bool:
         try:
@@ -179,6 +193,11 @@ class Gate:
         return True
 
 
+def _is_established(connection: socket.socket) -> bool:
+    """Whether the other end still has it open: the first byte of struct tcp_info is the state."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
+
+
 async def _read(reader: asyncio.StreamReader) -> bytes:
     try:
         return await reader.read(_CHUNK)
@@ -187,13 +206,18 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
 
 
 class Callers:
-    """Whose connection is it? Asked by the port that it comes from."""
+    """Whose connection is it? Asked by the host and port that it comes from."""
 
-    def __init__(self, own_name: str) -> None:
+    def __init__(self, own_name: str, nodes: Mapping[str, str]) -> None:
         self._own_name = own_name
+        self._nodes = nodes
+        """Names by address of the nodes that have one of their own."""
 
-    def __call__(self, port: int) -> str:
+    def __call__(self, peer: Peer) -> str:
         """Name of the process as its command line has it; the program that asks has `own_name`."""
+        host, port = peer
+        if host in self._nodes:
+            return self._nodes[host]
         wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
         for pid in descendants(os.getpid()):
             if _holds(pid, wanted):
@@ -202,12 +226,14 @@ class Callers:
 
 
 def _inodes(port: int) -> list[str]:
-    """Inodes of the sockets whose own end is this port of the loopback interface."""
-    found = []
+    """Inodes of the sockets whose own end is this port."""
+    found, end = [], f":{port:04X} "
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
+            if end not in line:
+                continue
             fields = line.split()
-            if fields[1].endswith(f":{port:04X}") and fields[9] != "0":
+            if fields[1].endswith(end[:-1]) and fields[9] != "0":
                 found.append(fields[9])
     return found
 

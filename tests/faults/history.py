@@ -1,18 +1,19 @@
 """What was seen during a fault run, by whom and when?
 
 One file of JSON lines per kind of entry, written as things happen, so that a run that dies can be judged too:
-`python -m tests.faults --check FOLDER`. `at` is CLOCK_BOOTTIME in seconds everywhere: one clock for all
-processes of the machine, which no fault can change.
+`python -m tests.faults --check FOLDER`. `at` is the machine's CLOCK_BOOTTIME in seconds everywhere: one
+clock for all processes, which no fault can change. Tasks on a node whose own began again correct theirs.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from tests.faults.program import machine_clock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def now() -> float:
     """The one clock of a run."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return machine_clock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,14 @@ class Begun:
     seed: int
     capacity_milli: int
     """Thousandths of a processor that every worker offers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A kind of fault that could not be had here."""
+
+    kind: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +156,13 @@ class Fault:
     """Why it could not be injected or healed as planned."""
 
 
-Entry: TypeAlias = Begun | Submitted | Cancelled | Restored | Told | Committed | Written | Read | Fault
+Entry: TypeAlias = (
+    Begun | LeftOut | Submitted | Cancelled | Restored | Told | Committed | Written | Read | Fault
+)
 E = TypeVar("E")
 _TYPES: Final[dict[str, type[Any]]] = {
     kind.__name__.lower(): kind
-    for kind in (Begun, Submitted, Cancelled, Restored, Told, Committed, Written, Read, Fault)
+    for kind in (Begun, LeftOut, Submitted, Cancelled, Restored, Told, Committed, Written, Read, Fault)
 }
 
 

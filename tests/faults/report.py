@@ -23,6 +23,7 @@ def as_json(verdict: Verdict, seed: int, seconds: float) -> str:
                 "seconds": round(seconds, 1),
                 "faults": sum(verdict.kinds.values()),
                 "kinds": verdict.kinds,
+                "left_out": verdict.left_out,
                 "tasks": verdict.tasks,
                 "lost": verdict.lost,
                 "duplicate_effects": verdict.duplicate_effects,
@@ -53,6 +54,8 @@ def as_table(verdict: Verdict, seed: int, folder: Path) -> str:
     lines += [f"  {name:<36}{figure:>7}" for name, figure in figures.items()]
     if verdict.violations:
         lines += ["", *(f"  {violation}" for violation in verdict.violations[:SHOWN])]
+    if verdict.left_out:
+        lines += ["", *(f"  left out: {kind}: {why}" for kind, why in verdict.left_out.items())]
     if not verdict.stale_rejected:
         lines += ["", "  Nothing stale was ever refused: this run proves nothing."]
     if not verdict.passed:

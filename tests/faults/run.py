@@ -16,18 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tenure.local.etcd_binary import EtcdNotFound, find_etcd
 from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.keys import Keys
-from tests.faults import report
+from tests.faults import packets, report
 from tests.faults.checker import Verdict, judge
 from tests.faults.director import Bounds, Director
 from tests.faults.fleet import CAPACITY_MILLI, FaultFleet, Shape
-from tests.faults.history import Begun, History, Recorder, now
+from tests.faults.history import Begun, History, LeftOut, Recorder, now
 from tests.faults.kinds.base import Scene
 from tests.faults.kinds.catalog import KINDS
 from tests.faults.ledger import Ledger
 from tests.faults.store_history import StoreHistory
 from tests.faults.traffic import Traffic
+from tests.support.faketime import libfaketime
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -91,8 +93,7 @@ async def _play(plan: Plan, scene: Scene, recorder: Recorder, ledger: Ledger) ->
                 flush=True,
             )
 
-    kinds = [name for name in plan.kinds if not (why := KINDS[name](scene).missing()) or print(name, why)]
-    director = Director(scene, recorder, kinds, tell)
+    director = Director(scene, recorder, _possible(plan.kinds, scene, recorder), tell)
     try:
         seconds = plan.minutes * 60
         bounds = Bounds(faults=plan.faults, until=now() + seconds, lanes=plan.lanes)
@@ -113,6 +114,19 @@ async def _play(plan: Plan, scene: Scene, recorder: Recorder, ledger: Ledger) ->
         await traffic.close()
 
 
+def _possible(kinds: Sequence[str], scene: Scene, recorder: Recorder) -> list[str]:
+    """The kinds that can be had here; the others are told of."""
+    found = []
+    for name in kinds:
+        if why := KINDS[name](scene).missing():
+            recorder.add(LeftOut(kind=name, why=why))
+        else:
+            found.append(name)
+    if not found:
+        raise RuntimeError(f"none of these kinds can be had here: {why}")
+    return found
+
+
 async def _until_seen(store: EtcdClient, seen: StoreHistory) -> None:
     """Wait until the recorder has everything that etcd has."""
     found = await store.range(b"/tenure/", prefix=True)
@@ -128,6 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.check:
         return _conclude(options.check, judge(History.read(options.check)), options, 0.0)
+    _fetch_programs()
+    packets.move(sys.argv[1:] if arguments is None else arguments)
     folder = Path(tempfile.mkdtemp(prefix="tenure-faults-"))
     plan = Plan(
         seed=options.seed,
@@ -149,6 +165,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not code and not options.keep:
         shutil.rmtree(folder)
     return code
+
+
+def _fetch_programs() -> None:
+    """What may have to be downloaded: a run that has moved reaches nobody."""
+    libfaketime()
+    with contextlib.suppress(EtcdNotFound):  # the fleet says so
+        find_etcd()
 
 
 def _conclude(folder: Path, verdict: Verdict, options: argparse.Namespace, seconds: float) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tenure.v1.task_pb2 import AttemptOutcome, LogState, TaskState
-from tests.faults import checker
+from tests.faults import checker, report
 from tests.faults.history import (
     GAP,
     TORN,
@@ -18,6 +19,7 @@ from tests.faults.history import (
     Committed,
     Fault,
     History,
+    LeftOut,
     Piece,
     Read,
     Recorder,
@@ -26,9 +28,6 @@ from tests.faults.history import (
     Told,
     Written,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PENDING, RUNNING = TaskState.TASK_STATE_PENDING, TaskState.TASK_STATE_RUNNING
 SUCCEEDED, FAILED = TaskState.TASK_STATE_SUCCEEDED, TaskState.TASK_STATE_FAILED
@@ -91,6 +90,7 @@ GOOD: list[Any] = [
     read((0, 3), GAP, (7, 9), attempt=1, finished=False),
     read((0, 9)),
     Fault(at=2.6, until=3, kind="node-killed", targets=("w",)),
+    LeftOut(kind="link-down", why="it needs root"),
 ]
 GOOD[10] = written(4.0, 1, "start", accepted=False)  # refused at its start: it ran nowhere near attempt 2
 
@@ -101,6 +101,8 @@ def test_a_good_history_passes() -> None:
     assert verdict.passed
     assert (verdict.tasks, verdict.stale_rejected, verdict.gaps_explained) == (1, 1, 1)
     assert verdict.kinds == {"node-killed": 1}
+    assert verdict.left_out == {"link-down": "it needs root"}
+    assert "left out: link-down: it needs root" in report.as_table(verdict, 7, Path())
 
 
 def test_a_run_in_which_nothing_was_refused_proves_nothing() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.gates import Gate, Links
+from tests.faults.gates import Gate, Links, Peer
 from tests.faults.history import Recorder
 from tests.faults.ledger import Ledger
 from tests.faults.traffic import PROGRAM, Output
@@ -69,7 +70,9 @@ async def test_the_lines_of_the_program_say_who_they_are(ledger: Ledger) -> None
 
 
 @asynccontextmanager
-async def a_gate(ports: Ports, links: Links) -> AsyncIterator[tuple[Gate, asyncio.Server]]:
+async def a_gate(
+    ports: Ports, links: Links, asked: list[Peer] | None = None
+) -> AsyncIterator[tuple[Gate, asyncio.Server]]:
     """A gate before a server that answers every line with the same line."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,8 +80,13 @@ async def a_gate(ports: Ports, links: Links) -> AsyncIterator[tuple[Gate, asynci
             writer.write(line)
         writer.close()
 
+    def caller(peer: Peer) -> str:
+        if asked is not None:
+            asked.append(peer)
+        return "caller"
+
     server = await asyncio.start_server(answer, "127.0.0.1", ports.take())
-    gate = Gate(links, "server", server.sockets[0].getsockname()[1], lambda port: "caller")
+    gate = Gate(links, "server", server.sockets[0].getsockname()[1], caller)
     await gate.open(ports.take())
     try:
         yield gate, server
@@ -117,6 +125,19 @@ async def test_a_healing_may_reset_connections(ports: Ports) -> None:
         links.cut([way])
         links.heal([way], reset=True)
         assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_gate_does_not_look_for_callers_who_gave_up(ports: Ports) -> None:
+    asked: list[Peer] = []
+    async with a_gate(ports, Links(), asked) as (gate, _):
+        # The gate runs on this thread: it comes to accept these only when they are closed already.
+        for _ in range(20):
+            socket.create_connection(("127.0.0.1", gate.port)).close()
+        reader, writer = await call(gate)
+        writer.write(b"one\n")
+        assert await reader.readline() == b"one\n"
+        assert asked == [writer.get_extra_info("sockname")]
         writer.close()
 
 

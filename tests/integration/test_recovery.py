@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 FIRST_LOOK = "node_killed node_silent agent_killed --rounds 2"
 
+COUNTS = ("reallocated", "wrong_ends", "torn_logs")
+
 
 def figure(samples: Sequence[float], bound: float = 2.0) -> Figure:
     return Figure(what="it", bound=bound, samples=tuple(samples))
@@ -53,17 +55,15 @@ def test_a_few_rounds_of_each_kind_about_nodes(tmp_path: Path) -> None:
     found = tmp_path / "recovery.json"
     done = recover(*FIRST_LOOK.split(), "--json", str(found))
     figures = json.loads(found.read_text())
-    assert {key: figure["runs"] for key, figure in figures.items()} == {
-        "node_killed": 2,
-        "node_silent_ttl3": 1,
-        "node_silent_ttl10": 1,
-        "agent_killed_back": 2,
-        "agent_killed_reallocated": 2,
-        "agent_killed_wrong_ends": 2,
-        "agent_killed_torn_logs": 2,
-    }
-    for key in ("reallocated", "wrong_ends", "torn_logs"):
-        assert figures[f"agent_killed_{key}"]["samples"] == [0, 0], done.stderr
+    agents = {key: figures.pop(f"agent_killed_{key}") for key in ("back", *COUNTS)}
+    runs = {key: figure["runs"] for key, figure in figures.items()}
+    assert runs == {"node_killed": 2, "node_silent_ttl3": 1, "node_silent_ttl10": 1}
+    # An agent that a busy machine brings back too late does not count.
+    in_time = [seconds for seconds in agents["back"]["samples"] if seconds <= agents["back"]["bound"]]
+    assert agents["back"]["runs"] >= 2
+    for key in COUNTS:
+        assert agents[key]["samples"] == [0] * len(in_time), done.stderr
+    figures |= agents
     assert done.returncode == (0 if all(figure["holds"] for figure in figures.values()) else 1)
     assert done.stdout.count("\n") == len(figures) + 2
 

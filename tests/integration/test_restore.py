@@ -17,7 +17,6 @@ from tenure.v1.task_pb2 import Attempt, LossEvidence, TaskState
 from tenure.v1.task_spec_pb2 import ProcessBody, TaskSpec
 from tenure_core.errors import NotFound
 from tests.adapters.scheduler.processes import Api, Schedulers, answers
-from tests.support.agents import is_agent
 from tests.support.etcdctl import restore
 from tests.support.waiting import eventually
 
@@ -47,7 +46,7 @@ class Service:
         """SIGKILL the warden's agent: the next one greets the leader anew."""
         assert self.process is not None
         for child in psutil.Process(self.process.pid).children():
-            if is_agent(child):
+            if "--warden-fd" in child.cmdline():
                 child.kill()
 
     def said(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from tenure.dispatch.v1 import worker_session_service_pb2 as pb
-from tenure_core.errors import Unavailable
+from tenure_core.errors import AlreadyExists, Unavailable
 from tenure_runtime.etcd.errors import EtcdError
 from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.etcd.leadership import boottime
@@ -115,7 +115,10 @@ class LeaderOutlets:
         stream.write(pb.SessionResponse(welcome=welcome).SerializeToString())
 
     def refuse(self, command: c.RefuseHello) -> None:
-        """Tell an agent that it cannot have a session, and end its stream."""
+        """Tell an agent that it cannot have a session, and end its stream; people find it in the log."""
+        _log.warning(
+            "a worker was refused", worker=command.worker, reason=command.reason, said=command.message
+        )
         stream = self._streams.get(command.stream)
         if stream is None:
             return
@@ -123,7 +126,7 @@ class LeaderOutlets:
             reason=command.reason, message=command.message, retry_after_ms=command.retry_after_ms
         )
         stream.write(pb.SessionResponse(refusal=refusal).SerializeToString())
-        stream.close()
+        stream.close(AlreadyExists(command.message) if command.reason == "DUPLICATE_WORKER" else None)
 
     def close_stream(self, command: c.CloseStream) -> None:
         """End a session stream."""

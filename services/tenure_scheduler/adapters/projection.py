@@ -23,7 +23,7 @@ from tenure_runtime.etcd.keys import Keys, Kind
 from tenure_runtime.etcd.position import Position
 from tenure_runtime.etcd.watch import PrefixWatch, Snapshot
 from tenure_runtime.logging_setup import get_logger
-from tenure_scheduler.adapters.records import Apart, Live, damaged, decode_live, decode_task, decode_worker
+from tenure_scheduler.adapters.records import Apart, damaged, decode_live, decode_task, decode_worker
 from tenure_scheduler.adapters.specs import SpecReader
 from tenure_scheduler.adapters.warm import Raw, WarmTasks
 from tenure_scheduler.domain.load import Records
@@ -292,11 +292,7 @@ async def load(known: Known, client: EtcdClient, keys: Keys) -> Records:
             with _readable(key):
                 floor = WatchFloor.FromString(value)
     _tell(spoilt, keys)
-    lives = {
-        name: live.create_revision
-        for name, live in (await _live(client, keys)).items()
-        if name in workers and workers[name].session == live.session
-    }
+    lives = await _lives(client, keys, workers)
     alarm = raw.get(keys.rolled_back)
     return Records(
         tasks,
@@ -354,11 +350,14 @@ def _tell(spoilt: list[Damaged], keys: Keys) -> None:
         _log.error("more records of tasks are damaged", count=len(spoilt) - _TOLD_DAMAGED)
 
 
-async def _live(client: EtcdClient, keys: Keys) -> dict[str, Live]:
-    found: dict[str, Live] = {}
+async def _lives(client: EtcdClient, keys: Keys, workers: Mapping[str, Worker]) -> dict[str, int]:
+    """The create revision of `live` of each worker whose session it is."""
+    found: dict[str, int] = {}
     for kv in (await client.range(keys.workers, prefix=True)).kvs:
         parsed = keys.parse(kv.key)
         if parsed is not None and parsed.kind is Kind.WORKER_LIVE:
             with _readable(kv.key):
-                found[parsed.name] = decode_live(kv.value, kv.create_revision)
+                live = decode_live(kv.value, kv.create_revision)
+            if parsed.name in workers and workers[parsed.name].session == live.session:
+                found[parsed.name] = live.create_revision
     return found

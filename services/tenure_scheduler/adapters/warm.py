@@ -21,6 +21,8 @@ Raw: TypeAlias = KeyValue | Event
 _SETTLED_SECONDS: Final = 0.25
 """A task changes several times in a row: only the last of them is worth reading."""
 _PORTION_SECONDS: Final = 0.002
+_BUSY_CHANGES: Final = 500
+"""More than so many changes since reading began are those of a busy leader."""
 _BUSY_PAUSE: Final = 0.04
 _IDLE_PAUSE: Final = 0.004
 
@@ -68,7 +70,8 @@ class WarmTasks:
             self._changed = {}
             while self._settled:
                 self._read(self._settled)
-                await asyncio.sleep(_BUSY_PAUSE if self._wake.is_set() else _IDLE_PAUSE)
+                busy = len(self._changed) > _BUSY_CHANGES
+                await asyncio.sleep(_BUSY_PAUSE if busy else _IDLE_PAUSE)
 
     def _age(self, key: bytes) -> int:
         """Negative revision: the oldest come last in a sorted list, and are read first."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tenure_core.fence import Fence
-from tenure_core.states import REOPENABLE, AttemptOutcome, LossEvidence, TaskState
+from tenure_core.states import REOPENABLE, AttemptOutcome, LossEvidence, OnDisconnect, TaskState
 from tenure_core.timing import NEVER
 from tenure_scheduler.domain.assign import hold, stop
 from tenure_scheduler.domain.commands import Fenced
@@ -108,11 +108,22 @@ def _take_result(world: World, worker: Worker, task: Task, attempt: Attempt, rep
             reason = f"the attempt ended {_name(outcome)} before this result came"
             world.to_worker(worker).fenced.append(Fenced(fence, task.attempt, reason))
         return
+    if outcome is None and report.evidence is LossEvidence.HOST_REBOOTED and _has_a_term(world, worker, task):
+        return  # The Hello that began this session leaves it to that term; see there.
     if outcome is None or outcome is not report.outcome:
         accept(world, task, attempt, report)
         if outcome is not None:
             forget(world, worker, fence)
     world.to_worker(worker).accepted.append(fence)
+
+
+def _has_a_term(world: World, worker: Worker, task: Task) -> bool:
+    """Whether a `stop` task may still run on the boot that was served before.
+
+    "Another boot" may be another machine, with a copy of the state directory: it ended nothing there.
+    """
+    until = max(world.exclusive.get(task.id, NEVER), worker.gone_at + world.config.grace)
+    return task.profile.on_disconnect is OnDisconnect.STOP and until > world.now.boot
 
 
 def same_result(attempt: Attempt, report: AttemptReport) -> bool:

@@ -18,7 +18,7 @@ from tenure_worker_agent.warden.protocol import to_json
 from tenure_worker_agent.warden.records import Ledger, exit_record
 from tenure_worker_agent.warden.segments import listed
 from tenure_worker_agent.warden.spool import NO_ROOM, left_behind
-from tenure_worker_agent.warden.tree import carries, descendants
+from tenure_worker_agent.warden.tree import descendants, started_with
 
 if TYPE_CHECKING:
     from tenure_worker_agent.warden.host import Host
@@ -38,15 +38,7 @@ def kill_leftovers(ledger: Ledger, boot_id: str) -> int:
             below = descendants(known.pid)
             killed += kill_if_same(known.pid, known.ticks)
             killed += sum(map(_kill, below))
-    return killed + (_kill_by_fence(set(open_)) if open_ else 0)
-
-
-def _kill_by_fence(fences: set[str]) -> int:
-    killed = 0
-    for name in os.listdir("/proc"):
-        if name.isdigit() and any(carries(int(name), fence) for fence in fences):
-            killed += _kill(int(name))
-    return killed
+    return killed + (sum(map(_kill, started_with(open_))) if open_ else 0)
 
 
 def _kill(pid: int) -> bool:

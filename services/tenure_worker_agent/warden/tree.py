@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tenure_worker_agent.warden.identity import parent_and_session
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Collection, Container, Iterator
 
 _PR_SET_CHILD_SUBREAPER = 36
 ROUNDS = 32
@@ -69,6 +69,12 @@ def carries(pid: int, fence: str) -> bool:
             return f"TENURE_FENCE={fence}".encode() in file.read().split(b"\0")
     except OSError:
         return False
+
+
+def started_with(fences: Collection[str]) -> list[int]:
+    """Every process of this machine that was started with one of these fences, wherever it hangs by now."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in pids if any(carries(pid, fence) for fence in fences)]
 
 
 def orphans(known: Container[int]) -> list[int]:

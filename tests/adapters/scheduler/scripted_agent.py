@@ -86,6 +86,11 @@ class ScriptedAgent:
         self._reader = asyncio.create_task(self._read(call), name=f"agent {self.name}")
         return self.welcome
 
+    async def status(self) -> grpc.StatusCode:
+        """How the present stream ended, once it has."""
+        code: grpc.StatusCode = await self._call.code()
+        return code
+
     def _hello(self, held: Iterable[pb.HeldAttempt]) -> pb.Hello:
         return pb.Hello(
             worker=self.name,

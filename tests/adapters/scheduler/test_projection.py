@@ -32,9 +32,9 @@ async def test_what_a_new_leader_loads_does_not_change_while_it_loads(etcd: Etcd
     """With many tasks that takes a second, in which a replica may well come or go."""
     keys = Keys("loading")
     async with EtcdClient([etcd.endpoint]) as client:
+        await client.put(keys.incarnation, LIFE)
         projection = Projection(client, keys)
         projection.start()
-        await client.put(keys.incarnation, LIFE)
         await client.put(keys.leader, b"")
         (leader,) = (await client.range(keys.leader)).kvs
         loaded = (await projection.at_leadership(leader.mod_revision, LIFE)).raw
@@ -49,6 +49,7 @@ async def test_what_a_new_leader_loads_does_not_change_while_it_loads(etcd: Etcd
 async def test_a_standby_has_read_what_it_will_need_and_reads_anew_what_changed(etcd: EtcdServer) -> None:
     keys = Keys("warm")
     async with EtcdClient([etcd.endpoint]) as client:
+        await client.put(keys.incarnation, LIFE)
         projection = Projection(client, keys)
         projection.start()
         await client.put(keys.task("kept"), record(1, "pending"))
@@ -58,7 +59,6 @@ async def test_a_standby_has_read_what_it_will_need_and_reads_anew_what_changed(
         await eventually(lambda: len(projection.warm) == 3, what="all that can be read was read")
         await client.put(keys.task("changed"), record(2, "after"))
         await client.txn((), [ops.delete(keys.task("removed"))])
-        await client.put(keys.incarnation, LIFE)
         await client.put(keys.leader, b"")
         (leader,) = (await client.range(keys.leader)).kvs
         known = await projection.at_leadership(leader.mod_revision, LIFE)

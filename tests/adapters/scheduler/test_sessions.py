@@ -114,6 +114,8 @@ async def test_another_instance_of_a_connected_worker_is_refused(
             with pytest.raises(Refused) as refused:
                 await twin.connect()
             assert refused.value.refusal.reason == "DUPLICATE_WORKER"
+            assert await twin.status() is grpc.StatusCode.ALREADY_EXISTS
+            assert '"worker": "w1", "reason": "DUPLICATE_WORKER"' in scheduler.log.read_text()
         finally:
             await twin.close()
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tenure_worker_agent.warden.clock import boottime
 from tenure_worker_agent.warden.orders import Order
 from tenure_worker_agent.warden.starter import BATCH
 from tests.adapters.worker_agent.wardens import WardenProcess, a_warden, alive, fence, one_is_in_time
+from tests.faults import boot_clock
 from tests.support.waiting import wait_until
 
 F = fence(1)
@@ -55,6 +57,35 @@ def test_another_boot_id_says_that_the_host_was_rebooted(state: Path, tmp_path: 
         assert warden.snapshot()["boot_id"] == "second"
         record = lost(warden)
         assert (record["cause"], record["evidence"]) == ("lost", "HOST_REBOOTED")
+
+
+def test_a_boot_whose_clock_starts_again_is_told_of_and_deadlines_count_on_its_clock(
+    state: Path, tmp_path: Path
+) -> None:
+    """Whoever has the pid or the fence of an attempt of the earlier boot is not touched."""
+    if why := boot_clock.why_not():
+        pytest.skip(why)
+    boot = tmp_path / "boot_id"
+    boot.write_text("first\n")
+    with a_warden(state, "--boot-id-file", str(boot)) as warden:
+        warden.order(shell("exec sleep 60", exclusive=(boottime() + 60, boottime() + 61)))
+        warden.started(F)
+        warden.kill()
+        boot.write_text("second\n")
+        boot_clock.write(tmp_path / "offset", 5.0)
+        warden.prefix = boot_clock.argv(tmp_path / "offset", ())
+        ahead = -int((tmp_path / "offset").read_text())
+        with subprocess.Popen(["sleep", "60"], env={"TENURE_FENCE": F}) as bystander:
+            warden.start()
+            assert lost(warden)["evidence"] == "HOST_REBOOTED"
+            assert bystander.poll() is None
+            bystander.kill()
+        warden.order(shell("true", fence(2), not_after=boottime() - ahead - 0.001))
+        assert warden.until(lambda event: event["is"] == "refused")["kind"] == "late"
+        began = boottime()
+        warden.order(shell("exec sleep 60", fence(3), exclusive=(began - ahead + 1.0, began - ahead + 2.0)))
+        assert warden.exit_of(fence(3))["cause"] == "deadline"
+        assert boottime() - began >= 1.0
 
 
 def test_a_killed_warden_leaves_nothing_of_a_limited_attempt(warden: WardenProcess) -> None:

@@ -33,6 +33,8 @@ class WardenProcess:
     def __init__(self, state: Path, *flags: str) -> None:
         self.state = state
         self.flags = flags
+        self.prefix: tuple[str, ...] = ()
+        """What is put before its command when it is started again."""
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self.events: list[Message] = []
@@ -48,7 +50,7 @@ class WardenProcess:
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "tenure_worker_agent.warden", "--state-directory", str(self.state)]
         self._process = subprocess.Popen(
-            [*command, "--control-fd", str(theirs.fileno()), *self.flags, *flags],
+            [*self.prefix, *command, "--control-fd", str(theirs.fileno()), *self.flags, *flags],
             pass_fds=[theirs.fileno()],
             **options,
         )

@@ -325,6 +325,25 @@ def test_an_exclusive_task_waits_also_when_the_first_stream_of_another_boot_ends
     assert (task.attempt, task.attempts[0].evidence) == (2, LossEvidence.HOST_REBOOTED)
 
 
+def test_an_exclusive_task_waits_also_when_another_boot_says_that_it_ended() -> None:
+    """It may be a copy of the state directory on another machine, and the task runs on where it was."""
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task(Spec(on_disconnect=OnDisconnect.STOP)).running_on(agent)
+    agent.reset()
+    ended = result(rig.fence(task), AttemptOutcome.LOST, None)
+    ended.evidence = LossEvidence.HOST_REBOOTED
+    copy = Agent(rig, "w1", boot="b2", connect=agent.connect, held=[ended])
+    assert copy.hello() is not None
+    rig.after(rig.config.grace / 2)
+    copy.report(ended)
+    copy.hello()
+    rig.after(rig.config.grace / 2 - 0.1)
+    assert task.attempt == 1
+    rig.after(0.2)
+    assert (task.attempt, task.attempts[0].evidence) == (2, LossEvidence.HOST_REBOOTED)
+
+
 def test_an_exclusive_task_goes_on_at_once_after_a_same_boot_hello_without_it() -> None:
     rig = Rig()
     agent = rig.worker()

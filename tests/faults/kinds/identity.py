@@ -7,11 +7,12 @@ import json
 import shutil
 import signal
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tenure.local.process_tree import connected_with, descendants, is_alive, send
 from tenure_runtime.etcd.errors import EtcdError
 from tenure_state.v1.worker_pb2 import WorkerRegistration
+from tests.faults import boot_clock
 from tests.faults.kinds.base import ANY, Fault, kind
 from tests.faults.kinds.processes import Killed, OnWorker
 from tests.faults.kinds.storage import copy_state
@@ -19,6 +20,9 @@ from tests.faults.kinds.storage import copy_state
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
+
+UPTIME: Final = (1.0, 60.0)
+"""For how many seconds a machine has been up when its agent starts."""
 
 
 @kind("lease-revoked")
@@ -43,6 +47,19 @@ class Rebooted(Killed, OnWorker):
 
     async def heal(self) -> None:
         self.fleet.reboot(self.targets[0])
+        await super().heal()
+
+
+@kind("rebooted-clock")
+class RebootedClock(Rebooted):
+    """As `rebooted`, and its CLOCK_BOOTTIME and CLOCK_MONOTONIC start again, as those of a machine do."""
+
+    def missing(self) -> str:
+        return boot_clock.why_not()
+
+    async def heal(self) -> None:
+        # A second reboot may find instants in its state that are still to come, or that have passed again.
+        self.fleet.restart_boot_clock(self.targets[0], self.scene.rng.uniform(*UPTIME))
         await super().heal()
 
 

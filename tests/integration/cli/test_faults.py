@@ -8,15 +8,12 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 import tenure
 from tenure.local.fleet import Fleet
-from tenure.local.process_tree import descendants
 from tenure.v1.task_pb2 import LOG_STATE_COMPLETE, LOG_STATE_UNKNOWN
 from tests.integration.cli.conftest import TENURE, Terminal
-from tests.support.agents import is_agent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,9 +39,7 @@ async def test_run_shows_every_line_once(fleet: Fleet, tmp_path: Path, victim: s
     assert running.stderr is not None
     lines = [(await running.stdout.readline()).decode().strip() for _ in range(10)]
     if victim == "the agent":
-        warden = (await fleet.pids())["worker-1"]
-        (agent,) = [pid for pid in descendants(warden) if is_agent(psutil.Process(pid))]
-        os.kill(agent, signal.SIGKILL)
+        os.kill(await fleet.agent_pid("worker-1"), signal.SIGKILL)
     else:
         victim = await _named(fleet, victim)
         await fleet.kill(victim)

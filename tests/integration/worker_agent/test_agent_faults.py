@@ -223,6 +223,28 @@ async def test_only_exclusive_tasks_end_while_no_scheduler_answers(
         assert first.ended_at.ToNanoseconds() < second.started_at.ToNanoseconds()
 
 
+async def test_an_agent_alone_ends_an_exclusive_task_with_its_daemons(
+    a_fleet: Fleets, tmp_path: Path
+) -> None:
+    """The warden is stopped: whose daemons hang below it, nobody asks it."""
+    pid_file = tmp_path / "daemon"
+    daemon = f"(setsid sh -c 'echo $$ > {pid_file}; exec sleep 600' &) ; exec sleep 600"
+    spec = tenure.process(["sh", "-c", daemon], name="with-a-daemon")
+    spec.on_disconnect = OnDisconnect.ON_DISCONNECT_STOP
+    async with a_fleet(scheduler_options={"workers.ttl": "4s"}) as (fleet, client):
+        (task,) = await until_running(client, await submit(client, [spec]))
+        left_behind = int(await eventually(lambda: pid_file.exists() and pid_file.read_text().strip()))
+        warden = (await fleet.pids())["worker-1"]
+        await fleet.pause("scheduler-1")
+        os.kill(warden, signal.SIGSTOP)
+        try:
+            await eventually(lambda: not alive(task.attempt.pid), what="the exclusive task is killed")
+            await eventually(lambda: not alive(left_behind), within=5, what="its daemon as well")
+        finally:
+            os.kill(warden, signal.SIGCONT)
+            await fleet.resume("scheduler-1")
+
+
 async def test_an_upgraded_warden_keeps_agent_and_tasks(a_fleet: Fleets, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     async with a_fleet() as (fleet, client):

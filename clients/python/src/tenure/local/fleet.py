@@ -25,7 +25,7 @@ from tenure.errors import BadConfiguration, TenureError
 from tenure.local.etcd_binary import EtcdNotFound, find_etcd
 from tenure.local.layout import Size, plan
 from tenure.local.plan import AGENT, ETCD, RELAY, SCHEDULER, Plan
-from tenure.local.process_tree import is_alive
+from tenure.local.process_tree import descendants, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -253,6 +253,11 @@ class Fleet:
         """The pid of each process by name, of an agent its warden's; 0 for what is not running now."""
         return dict((await self._command({"do": "pids"}))["pids"])
 
+    async def agent_pid(self, name: str) -> int:
+        """The pid of the agent of a node, which its warden starts; 0 when none runs now."""
+        warden = (await self.pids())[name]
+        return next((pid for pid in descendants(warden) if _is_agent(pid)), 0) if warden else 0
+
     async def exits(self) -> dict[str, list[int]]:
         """The exit codes of each process that ended, oldest first; negative: a signal."""
         return dict((await self._command({"do": "pids"}))["exits"])
@@ -314,6 +319,13 @@ class Fleet:
             if self.log(name).exists() and (lines := self.log(name).read_text(errors="replace").splitlines()):
                 return f"{name} says: {lines[-1]}"
         return f"The logs are in {self.plan.logs}."
+
+
+def _is_agent(pid: int) -> bool:
+    try:
+        return b"--warden-fd" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def running_supervisor(data_dir: Path) -> int:

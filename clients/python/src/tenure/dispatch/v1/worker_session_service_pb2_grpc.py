@@ -58,7 +58,8 @@ class WorkerSessionServiceServicer:
         stream ends, for whatever reason, the agent says Hello again on a new one with a higher connect counter: safe
         to retry, since nothing is sent twice by itself and the Hello decides what is still to be done.
         INVALID_ARGUMENT for a stream that does not begin with a Hello; UNAVAILABLE when the server stops, loses the
-        lead, or when another Hello took the session over.
+        lead, or when another Hello took the session over; ALREADY_EXISTS after the Refusal of a worker that is connected
+        as another instance.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

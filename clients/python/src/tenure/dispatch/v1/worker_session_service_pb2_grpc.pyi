@@ -40,7 +40,8 @@ class WorkerSessionServiceStub:
     stream ends, for whatever reason, the agent says Hello again on a new one with a higher connect counter: safe
     to retry, since nothing is sent twice by itself and the Hello decides what is still to be done.
     INVALID_ARGUMENT for a stream that does not begin with a Hello; UNAVAILABLE when the server stops, loses the
-    lead, or when another Hello took the session over.
+    lead, or when another Hello took the session over; ALREADY_EXISTS after the Refusal of a worker that is connected
+    as another instance.
     """
     Beat: _grpc.UnaryUnaryMultiCallable[_worker_session_service_pb2.BeatRequest, _worker_session_service_pb2.BeatResponse]
     """Renews the worker's lease through any replica: the lease is kept alive first, then a linearizable read
@@ -61,7 +62,8 @@ class WorkerSessionServiceAsyncStub(WorkerSessionServiceStub):
     stream ends, for whatever reason, the agent says Hello again on a new one with a higher connect counter: safe
     to retry, since nothing is sent twice by itself and the Hello decides what is still to be done.
     INVALID_ARGUMENT for a stream that does not begin with a Hello; UNAVAILABLE when the server stops, loses the
-    lead, or when another Hello took the session over.
+    lead, or when another Hello took the session over; ALREADY_EXISTS after the Refusal of a worker that is connected
+    as another instance.
     """
     Beat: _aio.UnaryUnaryMultiCallable[_worker_session_service_pb2.BeatRequest, _worker_session_service_pb2.BeatResponse]  # type: ignore[assignment]
     """Renews the worker's lease through any replica: the lease is kept alive first, then a linearizable read
@@ -85,7 +87,8 @@ class WorkerSessionServiceServicer(metaclass=_abc_1.ABCMeta):
         stream ends, for whatever reason, the agent says Hello again on a new one with a higher connect counter: safe
         to retry, since nothing is sent twice by itself and the Hello decides what is still to be done.
         INVALID_ARGUMENT for a stream that does not begin with a Hello; UNAVAILABLE when the server stops, loses the
-        lead, or when another Hello took the session over.
+        lead, or when another Hello took the session over; ALREADY_EXISTS after the Refusal of a worker that is connected
+        as another instance.
         """
 
     @_abc_1.abstractmethod
