@@ -42,16 +42,23 @@ class Cost:
     harm: Harm
 
 
-async def killed(runs: int, progress: Progress) -> dict[str, Figure]:
-    """The agent of one node after the other, until so many of them were back in time."""
+async def killed(runs: int, progress: Progress, *, grace: float = BACK_BOUND) -> dict[str, Figure]:
+    """The agent of one node after the other, until so many of them were back in time.
+
+    `grace`: seconds that the scheduler gives an agent, in which it is in time.
+    """
     costs: list[Cost] = []
     in_time: list[Harm] = []
-    async with Fleet(schedulers=1, agents=NODES, relays=1) as fleet, Client(fleet.address) as client:
+    options = {"workers.reattach_grace": f"{grace}s"}
+    async with (
+        Fleet(schedulers=1, agents=NODES, relays=1, scheduler_options=options) as fleet,
+        Client(fleet.address) as client,
+    ):
         while len(in_time) < runs and len(costs) < MOST_RUNS * runs:
             victim = fleet.agents[len(costs) % NODES]
             cost = await cost_of(lambda name: _kill_agent(fleet, name), client, victim)
             costs.append(cost)
-            if cost.back <= BACK_BOUND:
+            if cost.back <= grace:
                 in_time.append(cost.harm)
             progress(f"back after {cost.back:.2f} s, {cost.harm or 'no harm'} ({len(in_time)} of {runs})")
     back = tuple(cost.back for cost in costs)

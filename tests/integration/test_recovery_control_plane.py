@@ -7,7 +7,6 @@ busy.
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from bench.recovery.figures import Figure
 
 FEW = 500
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("TENURE_SLOW_TESTS"), reason="runs for minutes: TENURE_SLOW_TESTS=1"
-)
 
 
 def counts(figures: dict[str, Figure]) -> dict[str, tuple[float, ...]]:
