@@ -21,7 +21,7 @@ from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.keys import Keys
 from tests.faults import packets, report
 from tests.faults.checker import Verdict, judge
-from tests.faults.director import Bounds, Director
+from tests.faults.director import OPENING, Bounds, Director
 from tests.faults.fleet import CAPACITY_MILLI, FaultFleet, Shape
 from tests.faults.history import Begun, History, LeftOut, Recorder, now
 from tests.faults.kinds.base import Scene
@@ -39,6 +39,9 @@ LONG: Final = {"minutes": 18.0, "tasks": 5200, "agents": 8, "lanes": 3}
 SHORT: Final = {"minutes": 2.5, "tasks": 600, "agents": 5, "lanes": 2}
 OPENING_SECONDS: Final = 6.0
 """For how long tasks run in peace at first."""
+LASTING_SECONDS: Final = OPENING_SECONDS + OPENING[1] + 2.0
+LASTING_PER_AGENT: Final = 2
+"""Tasks that outlive the opening: the emptiest worker gets the next one, so that each holds some."""
 SETTLE_SECONDS: Final = 120.0
 CAUGHT_UP_SECONDS: Final = 30.0
 
@@ -95,10 +98,12 @@ async def _play(plan: Plan, scene: Scene, recorder: Recorder, ledger: Ledger) ->
 
     director = Director(scene, recorder, _possible(plan.kinds, scene, recorder), tell)
     try:
+        lasting = min(plan.tasks, LASTING_PER_AGENT * plan.shape.agents)
+        await traffic.begin(lasting, LASTING_SECONDS)
         seconds = plan.minutes * 60
         bounds = Bounds(faults=plan.faults, until=now() + seconds, lanes=plan.lanes)
         async with asyncio.TaskGroup() as group:
-            group.create_task(traffic.run(plan.tasks, seconds * 0.9))
+            group.create_task(traffic.run(plan.tasks - lasting, seconds * 0.9))
             await asyncio.sleep(OPENING_SECONDS)
             await director.open()
             group.create_task(director.run(bounds))

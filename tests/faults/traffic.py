@@ -22,6 +22,7 @@ from tenure.v1.task_spec_pb2 import OnDisconnect, TaskSpec
 from tenure_core.fence import Fence
 from tests.faults.checker import TERMINAL
 from tests.faults.history import GAP, TORN, Cancelled, Piece, Read, Recorder, Submitted, Told, now
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -39,6 +40,7 @@ FOLLOW_SHARE: Final = 0.08
 MOST_FOLLOWERS: Final = 30
 BATCH_SECONDS: Final = 0.5
 FRESH_READERS: Final = 12
+SECONDS_TO_BEGIN: Final = 30.0
 
 
 class Traffic:
@@ -69,6 +71,19 @@ class Traffic:
         for client in (*self._replicas, self._patient):
             await client.close()
 
+    async def begin(self, tasks: int, seconds: float) -> None:
+        """Submit tasks that last so long and run on when they are cut off; return when all have begun.
+
+        Whoever is cut off at first holds some of them: left to chance, there may be none to become stale.
+        """
+        await self._submit([self._lasting(seconds) for _ in range(tasks)])
+        waiting = [TaskState.TASK_STATE_PENDING, TaskState.TASK_STATE_ASSIGNED]
+
+        async def all_have_begun() -> bool:
+            return not [task async for task in self._patient.list(TaskFilter(states=waiting))]
+
+        await eventually(all_have_begun, within=SECONDS_TO_BEGIN, what="the first tasks begin")
+
     async def run(self, tasks: int, seconds: float) -> None:
         """Submit so many tasks, spread over so many seconds."""
         began = time.monotonic()
@@ -76,7 +91,7 @@ class Traffic:
         while asked < tasks:
             due = min(tasks, int(tasks * (time.monotonic() - began + BATCH_SECONDS) / seconds))
             if due > asked:
-                self._start(self._submit(due - asked))
+                self._start(self._submit([self._spec() for _ in range(due - asked)]))
                 asked = due
             await asyncio.sleep(BATCH_SECONDS)
 
@@ -93,8 +108,7 @@ class Traffic:
         if (error := task.exception()) is not None and not isinstance(error, NotFound):
             self.failures.append(f"{task.get_coro().__qualname__}: {error!r}")  # type: ignore[union-attr]
 
-    async def _submit(self, count: int) -> None:
-        specs = [self._spec() for _ in range(count)]
+    async def _submit(self, specs: Sequence[TaskSpec]) -> None:
         ids = [str(uuid.UUID(int=self._rng.getrandbits(128))) for _ in specs]
         answers = await self._insist(
             lambda: self._rng.choice(self._replicas).submit_many(specs, request_ids=ids)
@@ -128,11 +142,17 @@ class Traffic:
         long = self._rng.random() < LONG_SHARE
         seconds = self._rng.uniform(4.0, 20.0) if long else self._rng.uniform(0.05, 0.6)
         lines = self._rng.randrange(20, 400) if long else self._rng.randrange(1, 20)
-        argv = [sys.executable, "-I", "-S", str(PROGRAM), str(self._ledger), f"{seconds:.2f}", str(lines)]
-        spec = tenure.process(argv, cpu=CPU_MILLI / 1000)
+        spec = self._program(seconds, lines)
         if self._rng.random() < EXCLUSIVE_SHARE:
             spec.on_disconnect = OnDisconnect.ON_DISCONNECT_STOP
         return spec
+
+    def _lasting(self, seconds: float) -> TaskSpec:
+        return self._program(seconds, self._rng.randrange(20, 400))
+
+    def _program(self, seconds: float, lines: int) -> TaskSpec:
+        argv = [sys.executable, "-I", "-S", str(PROGRAM), str(self._ledger), f"{seconds:.2f}", str(lines)]
+        return tenure.process(argv, cpu=CPU_MILLI / 1000)
 
     async def _wait(self, task: str) -> None:
         found = await self._insist(lambda: self._patient.wait(task))
