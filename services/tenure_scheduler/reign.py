@@ -25,9 +25,10 @@ from tenure_runtime.logging_setup import get_logger
 from tenure_scheduler.adapters.callers import RETRY_AFTER
 from tenure_scheduler.adapters.directory import Directory
 from tenure_scheduler.adapters.housekeeping import Housekeeping
+from tenure_scheduler.adapters.loading import Facts, Known, load, read_everything
 from tenure_scheduler.adapters.measures import Measures
 from tenure_scheduler.adapters.outlets import LeaderOutlets
-from tenure_scheduler.adapters.projection import Projection, load
+from tenure_scheduler.adapters.projection import Projection
 from tenure_scheduler.adapters.public import TaskWriter
 from tenure_scheduler.adapters.sealing import Sealer
 from tenure_scheduler.adapters.specs import SpecReader
@@ -170,13 +171,11 @@ async def begin(
     measures: Measures,
 ) -> Reign:
     """Load the state as of the leadership's own first revision, or later, and make everything that leads."""
+    n = Incarnation.decode(leadership.term.incarnation).n
     try:
-        known = await projection.at_leadership(leadership.revision, leadership.term.incarnation)
-        records = await load(known, client, keys)
+        core, specs = await _load_core(leadership, client, keys, config, projection, n)
     finally:
         await projection.stop()
-    n = Incarnation.decode(leadership.term.incarnation).n
-    core = Core(config, incarnation=n, epoch=leadership.epoch, now=clock(), records=records)
     writer = TaskWriter(n, directory.relay_address)
     watchers = Watchers(writer, leadership.revision)
     outlets = LeaderOutlets(
@@ -195,6 +194,9 @@ async def begin(
     chain = CommitChain(client, keys, leadership)
     shell = Shell(core, chain, Sealer(core, keys), outlets, leadership)
     outlets.post = shell.post
+    waited = clock().boot - core.world.now.boot
+    if waited > config.worker_ttl / 3:
+        shell.post(e.StallNoticed(waited, "etcd was slow to confirm what the standby knew"))
     housekeeping.on_pressure = lambda pressure: shell.post(e.StoreFilled(pressure))
     _log.info(
         "leading",
@@ -203,4 +205,24 @@ async def begin(
         tasks=len(core.world.tasks),
         workers=len(core.workers()),
     )
-    return Reign(leadership, core, shell, watchers, writer, known.specs, outlets, housekeeping, n)
+    return Reign(leadership, core, shell, watchers, writer, specs, outlets, housekeeping, n)
+
+
+async def _load_core(
+    leadership: Leadership, client: EtcdClient, keys: Keys, config: CoreConfig, projection: Projection, n: int
+) -> tuple[Core, SpecReader]:
+    """The core, and what read its specs: from what the standby knows if it is everything, else from etcd."""
+
+    async def made_of(known: Known) -> Core:
+        records = await load(known, facts, keys)
+        return Core(config, incarnation=n, epoch=leadership.epoch, now=clock(), records=records)
+
+    async with Facts(client, keys, leadership.revision) as facts:
+        known = await projection.at_leadership(leadership.revision, leadership.term.incarnation)
+        if known is not None:
+            core = await made_of(known)
+            if await facts.agree(known):
+                return core, known.specs
+        _log.warning("the standby does not know everything, reading it", revision=leadership.revision)
+        known = await read_everything(client, keys)
+        return await made_of(known), known.specs

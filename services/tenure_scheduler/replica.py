@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from typing import Final
 
 import grpc.aio
@@ -58,6 +59,8 @@ LOCAL_METHODS: Final = frozenset(
 """What every replica answers itself; Session hands on itself what an agent asks it to."""
 
 _CAMPAIGN_PAUSE: Final = 0.2
+_COLD_SECONDS: Final = 1.0
+_COLD_PAUSE: Final = 0.02
 _log = get_logger("replica")
 
 
@@ -99,6 +102,7 @@ class Replica:
         self._measures = measures
         self._keys = Keys(config.cluster)
         self._version = version
+        self._process = secrets.token_hex(8)
         self.directory = Directory(client, self._keys)
         self.projection = Projection(client, self._keys)
         self._leases = WorkerLeases(client)
@@ -110,7 +114,7 @@ class Replica:
     def settle(self, name: str, address: str) -> None:
         """The server listens: this is its name, and this is where it is reached."""
         self.name, self.address = name, address
-        record = RegistrationRecord(id=name, address=address, version=self._version)
+        record = RegistrationRecord(id=name, address=address, version=self._version, process=self._process)
         self._registration = Registration(self._client, self._keys.replica(name), record.SerializeToString())
 
     # --- life ---------------------------------------------------------------------------------------------
@@ -156,7 +160,7 @@ class Replica:
         election = Election(
             self._client,
             self._keys,
-            Leader(replica=self.name, address=self.address).SerializeToString(),
+            Leader(replica=self.name, address=self.address, process=self._process).SerializeToString(),
             ttl=self.config.leadership.ttl,
         )
         probe = LeaderProbe(self.directory, self.config.leadership.usurp_after, own_address=self.address)
@@ -167,6 +171,7 @@ class Replica:
             await asyncio.wait({vacant, dead, stop}, return_when=asyncio.FIRST_COMPLETED)
             if stop.done():
                 return None
+            await self._give_way()
             if vacant.done():
                 vacant.result()
                 return await election.attempt()
@@ -177,6 +182,15 @@ class Replica:
             for task in (vacant, dead, stop):
                 task.cancel()
             await asyncio.gather(vacant, dead, stop, return_exceptions=True)
+
+    async def _give_way(self) -> None:
+        """Let another replica be faster while this one, just started, has all the state yet to read."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_COLD_SECONDS):
+                while self.directory.replicas.keys() - {self.name}:
+                    if self.projection.is_warm:
+                        return
+                    await asyncio.sleep(_COLD_PAUSE)
 
     async def _lead(self, leadership: Leadership) -> None:
         try:

@@ -78,17 +78,23 @@ class Election:
         `usurp` names the mod revision of a leader key that is to be replaced. That is safe at any time, since
         every commit compares it; whether it is wise is the caller's judgement.
         """
-        foundation = await lay_foundation(self._client, self._keys)
-        leader = await self.current()
-        if leader is None:
-            usurp = 0
-        elif leader.mod_revision != usurp:
-            return None
         sent_at = self._clock()
-        lease = await self._client.lease_grant(self._ttl)
+        # Granted while the rest is read: nobody leads meanwhile. Who comes here mostly needs it.
+        granting = asyncio.create_task(self._client.lease_grant(self._ttl), name="lease of a candidate")
+        try:
+            foundation = await lay_foundation(self._client, self._keys)
+            leader = await self.current()
+            replaces = leader.mod_revision if leader is not None else 0
+            if replaces not in (0, usurp):
+                await self._withdraw(granting)
+                return None
+            lease = await granting
+        except BaseException:
+            await self._withdraw(granting)
+            raise
         margin = margin_of(lease.ttl)
         try:
-            term = await self._take(foundation, lease, usurp, sent_at + lease.ttl - margin)
+            term = await self._take(foundation, lease, replaces, sent_at + lease.ttl - margin)
         except BaseException:
             await self._give_back(lease)
             raise
@@ -97,13 +103,15 @@ class Election:
             return None
         return Leadership(self._client, lease, term, sent_at, margin=margin, clock=self._clock)
 
-    async def _take(self, foundation: Foundation, lease: Lease, usurp: int, deadline: float) -> Term | None:
+    async def _take(
+        self, foundation: Foundation, lease: Lease, replaces: int, deadline: float
+    ) -> Term | None:
         """The transaction that begins a leadership, sent until its outcome is definite."""
         keys = self._keys
         epoch = Position.decode(foundation.commit).epoch + 1
         commit = Position.first(epoch).encode()
         compares = [
-            modified_at(keys.leader, usurp),
+            modified_at(keys.leader, replaces),
             value_is(keys.commit, foundation.commit),
             value_is(keys.incarnation, foundation.incarnation),
         ]
@@ -131,6 +139,11 @@ class Election:
         """Revoking also undoes a transaction of ours that is still on its way: its lease is dead then."""
         with contextlib.suppress(EtcdError):
             await self._client.lease_revoke(lease.id, timeout=1.0)
+
+    async def _withdraw(self, granting: asyncio.Task[Lease]) -> None:
+        """Give back a lease that may be on its way still."""
+        with contextlib.suppress(EtcdError):
+            await self._give_back(await granting)
 
     async def vacancy(self) -> None:
         """Return when nobody leads: a watch gives the hint, a linearizable read the truth."""

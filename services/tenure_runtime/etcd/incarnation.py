@@ -86,10 +86,18 @@ async def lay_foundation(client: EtcdClient, keys: Keys) -> Foundation:
 
     Waits for etcd: a guarded creation that may have been applied is simply tried again.
     """
-    incarnation = Incarnation(int(time.time()), str(uuid.uuid4())).encode()
+    while True:
+        try:
+            # Mostly both are there, and a transaction that only reads costs etcd no write.
+            found = await client.txn((), [get(keys.incarnation), get(keys.commit)], write=False)
+            break
+        except (EtcdUnavailable, EtcdUnknownOutcome):
+            await asyncio.sleep(_PAUSE)
+    incarnation, commit = found.ranges
+    first = Incarnation(int(time.time()), str(uuid.uuid4()))
     return Foundation(
-        await _create(client, keys.incarnation, incarnation),
-        await _create(client, keys.commit, Position.first(0).encode()),
+        incarnation[0].value if incarnation else await _create(client, keys.incarnation, first.encode()),
+        commit[0].value if commit else await _create(client, keys.commit, Position.first(0).encode()),
     )
 
 

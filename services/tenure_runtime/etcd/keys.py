@@ -96,6 +96,10 @@ class Keys:
         """`tasks/<task>`: the task's state."""
         return self.tasks + _part(task)
 
+    def task_id(self, key: bytes) -> str:
+        """The id in a key of a task's state, however damaged."""
+        return key[len(self.tasks) :].decode(errors="replace")
+
     def spec(self, task: str) -> bytes:
         """`specs/<task>`: the task's specification, if it is not in its state."""
         return self.specs + _part(task)

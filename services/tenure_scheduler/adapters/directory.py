@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -27,6 +28,7 @@ class LeaderSeen(NamedTuple):
     replica: str
     address: str
     mod_revision: int
+    process: str = ""
 
 
 class Place(NamedTuple):
@@ -35,6 +37,8 @@ class Place(NamedTuple):
     id: str
     address: str
     version: str
+    process: str = ""
+    mod_revision: int = 0
 
 
 class Directory:
@@ -53,10 +57,10 @@ class Directory:
 
     def start(self) -> None:
         """Begin to watch."""
-        prefixes = {
+        prefixes: dict[bytes, Callable[[bytes, bytes | None, int], None]] = {
             self._keys.leader: self._see_leader,
-            self._keys.replicas: lambda key, value, _: self._see(self.replicas, key, value),
-            self._keys.relays: lambda key, value, _: self._see(self.relays, key, value),
+            self._keys.replicas: partial(self._see, self.replicas),
+            self._keys.relays: partial(self._see, self.relays),
         }
         resets = {
             self._keys.leader: self._forget_leader,
@@ -82,6 +86,16 @@ class Directory:
     def addresses(self) -> list[str]:
         """Where the replicas listen, by id."""
         return [place.address for _, place in sorted(self.replicas.items())]
+
+    def replaced(self, leader: LeaderSeen) -> bool:
+        """Whether another process has taken the leader's name since it was elected: its own has ended."""
+        place = self.replicas.get(leader.replica)
+        return (
+            place is not None
+            and place.mod_revision > leader.mod_revision
+            and bool(place.process and leader.process)
+            and place.process != leader.process
+        )
 
     async def _watch(
         self, prefix: bytes, see: Callable[[bytes, bytes | None, int], None], reset: Callable[[], None]
@@ -118,9 +132,9 @@ class Directory:
         if value is not None:
             with contextlib.suppress(DecodeError):
                 leader = Leader.FromString(value)
-                self.leader = LeaderSeen(leader.replica, leader.address, revision)
+                self.leader = LeaderSeen(leader.replica, leader.address, revision, leader.process)
 
-    def _see(self, places: dict[str, Place], key: bytes, value: bytes | None) -> None:
+    def _see(self, places: dict[str, Place], key: bytes, value: bytes | None, revision: int) -> None:
         parsed = self._keys.parse(key)
         if parsed is None:
             return
@@ -128,5 +142,5 @@ class Directory:
             places.pop(parsed.name, None)
             return
         with contextlib.suppress(DecodeError):
-            registration = Registration.FromString(value)
-            places[parsed.name] = Place(parsed.name, registration.address, registration.version)
+            found = Registration.FromString(value)
+            places[parsed.name] = Place(parsed.name, found.address, found.version, found.process, revision)

@@ -2,7 +2,8 @@
 
 A lease says so only after its TTL. A killed process says so at once: its connections are reset, and new
 ones are refused. A connection is held to the leader's port; when it breaks, and every new one is refused
-for a while, nobody can be listening there. Silence proves nothing: a frozen leader is left to its lease.
+for a while, nobody can be listening there. If its supervisor starts it again sooner than that, the new
+process registers under the same name. Silence proves nothing: a frozen leader is left to its lease.
 """
 
 from __future__ import annotations
@@ -29,6 +30,28 @@ class LeaderProbe:
 
     async def dead(self) -> LeaderSeen:
         """Return the leader once its process is dead although its key still stands."""
+        ways = [
+            asyncio.create_task(self._gone(), name="leader gone"),
+            asyncio.create_task(self._replaced(), name="leader started again"),
+        ]
+        try:
+            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _replaced(self) -> LeaderSeen:
+        """Return the leader once another process has its name, which may be this one."""
+        while True:
+            leader = self._directory.leader
+            if leader is not None and self._directory.replaced(leader):
+                return leader
+            await asyncio.sleep(_PAUSE)
+
+    async def _gone(self) -> LeaderSeen:
+        """Return the leader once nobody listens where it did."""
         reached: LeaderSeen | None = None
         while True:
             leader = self._directory.leader

@@ -295,6 +295,14 @@ def encode_own(attempt: Attempt) -> bytes:
     return record.SerializeToString()
 
 
+def decode_own(value: bytes) -> Ownership | None:
+    """What an `own` key says; None if it is damaged: it is evidence for people, the task's record decides."""
+    try:
+        return Ownership.FromString(value)
+    except DecodeError:
+        return None
+
+
 def encode_worker(worker: Worker) -> bytes:
     """The present registration of a worker."""
     capacity = worker.capacity

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 from tenure_core.errors import DataLoss
 from tenure_runtime.etcd.values import Event, KeyValue
+from tenure_scheduler.domain.index import TaskIndex
 from tenure_scheduler.domain.model import Task
 
 Raw: TypeAlias = KeyValue | Event
@@ -28,17 +29,23 @@ _IDLE_PAUSE: Final = 0.004
 
 
 class WarmTasks:
-    """Decoded task records by key.
+    """Decoded task records.
 
     `find` gives the record of a key as it is now, None when it is gone; what `decode` refuses (DataLoss) is
     left to whoever leads.
     """
 
-    def __init__(self, find: Callable[[bytes], Raw | None], decode: Callable[[bytes, Raw], Task]) -> None:
-        self.tasks: dict[bytes, Task] = {}
+    def __init__(
+        self,
+        find: Callable[[bytes], Raw | None],
+        decode: Callable[[bytes, Raw], Task],
+        id_of: Callable[[bytes], str],
+    ) -> None:
+        self.index = TaskIndex()
         """As they were when they were read; of those that are `stale` something else is true by now."""
         self._find = find
         self._decode = decode
+        self._id_of = id_of
         self._changed: dict[bytes, None] = {}
         self._settled: list[bytes] = []
         self._refused: dict[bytes, None] = {}
@@ -46,7 +53,8 @@ class WarmTasks:
 
     def begin(self, keys: Iterable[bytes]) -> None:
         """Forget everything and read these: the store may be another one, with the same revisions."""
-        self.tasks, self._changed, self._settled, self._refused = {}, {}, [], {}
+        self.index = TaskIndex()
+        self._changed, self._settled, self._refused = {}, [], {}
         self.changed(keys)
 
     def changed(self, keys: Iterable[bytes]) -> None:
@@ -58,6 +66,11 @@ class WarmTasks:
     def stale(self) -> set[bytes]:
         """Keys of the records that were not read as they are now."""
         return {*self._changed, *self._settled, *self._refused}
+
+    @property
+    def unread(self) -> int:
+        """About how many records are stale."""
+        return len(self._changed) + len(self._settled)
 
     async def run(self) -> None:
         """Read what changed, until cancelled."""
@@ -81,16 +94,17 @@ class WarmTasks:
     def _read(self, settled: list[bytes]) -> None:
         """Read the last ones of a list, for as long as a portion may take."""
         end = time.monotonic() + _PORTION_SECONDS
-        tasks = self.tasks
+        index = self.index
         while settled and time.monotonic() < end:
             key = settled.pop()
-            entry, known = self._find(key), tasks.get(key)
+            task_id = self._id_of(key)
+            entry, known = self._find(key), index.tasks.get(task_id)
             if entry is not None and known is not None and known.revision == entry.mod_revision:
                 continue
-            tasks.pop(key, None)
+            index.remove(task_id)
             self._refused.pop(key, None)
             if entry is not None:
                 try:
-                    tasks[key] = self._decode(key, entry)
+                    index.add(self._decode(key, entry))
                 except DataLoss:
                     self._refused[key] = None

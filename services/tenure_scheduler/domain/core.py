@@ -118,9 +118,10 @@ class Core:
         now: Now,
         records: Records | None = None,
     ) -> None:
-        self.world = World(config, incarnation, epoch, now)
+        records = records or Records()
+        self.world = World(config, incarnation, epoch, now, records.index)
         self._alarmed = ""
-        load(self.world, records or Records())
+        load(self.world, records)
 
     # --- decide ---------------------------------------------------------------------------------------------
 

@@ -7,31 +7,36 @@ carried on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Final
 
 from tenure_core.resources import Pool
 from tenure_core.states import PLACED, AttemptOutcome, LogState, TaskState, WorkerVerdict
 from tenure_scheduler.domain import restored, retention
 from tenure_scheduler.domain.assign import arm_backoff, arm_queue_timeout, hold
+from tenure_scheduler.domain.index import TaskIndex
 from tenure_scheduler.domain.losses import arm_exclusive, declare_due, lose_attempts
 from tenure_scheduler.domain.model import SUSPECTED_FROM, Damaged, Task, Worker
-from tenure_scheduler.domain.requests import arm_drain, enter
+from tenure_scheduler.domain.profiles import Shape
+from tenure_scheduler.domain.requests import arm_drain
 from tenure_scheduler.domain.results import arm_log_unknown
 from tenure_scheduler.domain.suspects import blame_again
 from tenure_scheduler.domain.world import World
 
+PENDING: Final = TaskState.PENDING
+
 
 @dataclass(slots=True)
 class Records:
-    """Everything that is committed, as of one revision. The tasks and workers become the core's own objects.
+    """Everything that is committed, as of one revision. Index, tasks and workers become the core's own.
 
     A `Task` or `Worker` from a record has its persisted attributes set and the volatile ones as constructed
     (`COMMITTED_TASK`, `COMMITTED_WORKER` and `COMMITTED_ATTEMPT` name the former).
     """
 
-    tasks: Iterable[Task] = ()
+    index: TaskIndex = field(default_factory=TaskIndex)
     workers: Iterable[Worker] = ()
     lives: Mapping[str, int] = field(default_factory=dict)
     """Worker → create revision of its `live`."""
@@ -41,6 +46,8 @@ class Records:
     """The watch floor."""
     began: int = 0
     """The revision at which the present incarnation began: what is older is of an earlier one."""
+    n_at: Callable[[int], int] = lambda revision: 0
+    """The n of the earlier incarnation that a revision before `began` belongs to."""
     alarm: str = ""
     """Why nothing may be assigned; empty: all is well."""
     next_sequence: int = 1
@@ -72,19 +79,18 @@ def own_token(attempt: int, session: int) -> int:
 
 
 def load(world: World, records: Records) -> None:
-    """Fill an empty world."""
+    """Fill a world that has nothing but the index of the records."""
     world.floor = records.floor
     world.alarm = records.alarm
     for worker in records.workers:
         _load_worker(world, worker, records.lives.get(worker.name, 0))
-    _load_tasks(world, sorted(records.tasks, key=attrgetter("sequence")))
+    earlier = _load_tasks(world, records)
     for damaged in records.damaged:
         world.damaged[damaged.task_id] = damaged
     last = world.order[-1].sequence if world.order else 0
     # The newest tasks of all may be those whose records are damaged.
     last = max([last + len(world.damaged), *(damaged.sequence for damaged in world.damaged.values())])
     world.next_sequence = max(records.next_sequence, last + 1)
-    _load_finished(world)
     for task_id, attempt, session in records.owns:
         if task_id in world.tasks:
             world.tasks[task_id].own = own_token(attempt, session)
@@ -92,7 +98,7 @@ def load(world: World, records: Records) -> None:
         worker.pool = Pool(worker.capacity)
         for task in worker.attempts.values():
             worker.pool.take_back(task.attempts[-1].grant)
-    restored.give_up_earlier(world, records.began)
+    restored.give_up_earlier(world, earlier, records.began)
     _load_storm(world)
     _resume_losses(world)
     retention.arm(world)
@@ -106,21 +112,60 @@ def _load_worker(world: World, worker: Worker, live_revision: int) -> None:
         arm_drain(world, worker)
 
 
-def _load_tasks(world: World, tasks: list[Task]) -> None:
-    """Enter tasks in the order of their sequence. There may be 100,000, and nobody leads meanwhile."""
-    enter(world, tasks)
-    waiting = []
-    for task in tasks:
-        if task.losses > SUSPECTED_FROM:
-            blame_again(world, task)
-        if task.outcome is None:
-            if task.state is TaskState.PENDING:
-                waiting.append(task)
-            else:
-                _load_open(world, task)
+def _load_tasks(world: World, records: Records) -> list[Task]:
+    """Put the tasks in their places; returns those that an earlier incarnation may have left open.
+
+    Nobody leads meanwhile, and there may be 100,000, most of them finished or waiting: what holds for those
+    takes one look at each.
+    """
+    world.order = sorted(world.tasks.values(), key=attrgetter("sequence"))
+    counts, began = world.counts, records.began
+    lanes: dict[tuple[Shape, int], list[Task]] = {}
+    lane_of: dict[int, list[Task]] = {}  # by id of the profile: there are few of them
+    finished, special, earlier = [], [], []
+    for task in world.order:
+        counts[task.state] += 1
+        if task.revision < began:
+            _name_incarnation(task, records.n_at(task.revision))
+            earlier.append(task)
+        if task.outcome is not None:
+            finished.append(task)
+        elif task.state is not PENDING or task.losses:
+            special.append(task)
+        else:
+            profile = task.profile
+            lane = lane_of.get(id(profile))
+            if lane is None:
+                lane = lane_of[id(profile)] = lanes.setdefault((profile.shape, profile.priority), [])
+            lane.append(task)
+    for lane in lanes.values():
+        world.queue.fill(lane)
+        for task in lane:
             if task.profile.queue_timeout:
                 arm_queue_timeout(world, task)
-    world.queue.fill(waiting)
+    for task in special:
+        _load_special(world, task)
+        if task.state in PLACED and task.attempts[-1].n and task.revision >= began:
+            earlier.append(task)
+    _load_finished(world, finished)
+    return earlier
+
+
+def _name_incarnation(task: Task, n: int) -> None:
+    """Attempts of an earlier incarnation keep its n in their fences: their logs lie under it."""
+    for attempt in task.attempts:
+        attempt.n = attempt.n or n
+
+
+def _load_special(world: World, task: Task) -> None:
+    """A task that is not finished, and was lost before or does not just wait."""
+    if task.losses > SUSPECTED_FROM:
+        blame_again(world, task)
+    if task.state is PENDING:
+        world.queue.push(task)
+    else:
+        _load_open(world, task)
+    arm_queue_timeout(world, task)
 
 
 def _load_open(world: World, task: Task) -> None:
@@ -135,9 +180,10 @@ def _load_open(world: World, task: Task) -> None:
         hold(worker, task)
 
 
-def _load_finished(world: World) -> None:
-    finished = [task for task in world.order if task.outcome]
+def _load_finished(world: World, finished: list[Task]) -> None:
     for task in finished:
+        if task.losses > SUSPECTED_FROM:
+            blame_again(world, task)
         task.finished_ns = task.updated_ns
         if task.log_state is LogState.OPEN and task.attempts:
             attempt = task.attempts[-1]

@@ -11,7 +11,7 @@ nothing until a worker gains room, however many they are.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 from tenure_core.states import TaskState
@@ -119,18 +119,14 @@ class Queue:
         if shape not in self.parked:
             self.active[shape] = None
 
-    def fill(self, tasks: Iterable[Task]) -> None:
-        """Let PENDING tasks wait that never did before, in the order of their sequence."""
-        lanes: dict[int, Lane] = {}
-        for task in tasks:
-            lane = lanes.get(id(task.profile)) if not task.suspect else None
-            if lane is not None:
-                task.in_lane = lane
-                lane.fresh.append(task)
-                continue
-            self.push(task)
-            if not task.suspect and task.in_lane is not None:
-                lanes[id(task.profile)] = task.in_lane
+    def fill(self, tasks: list[Task]) -> None:
+        """Let PENDING tasks of one shape and priority, no suspects, wait for the first time, oldest first."""
+        self.push(tasks[0])
+        lane = tasks[0].in_lane
+        assert lane is not None
+        for task in tasks[1:]:
+            task.in_lane = lane
+            lane.fresh.append(task)
 
     def _new_lane(self, shape: Shape, priority: int) -> Lane:
         lane = self.lanes[shape, priority] = Lane(shape, priority, self.ageing)

@@ -50,8 +50,7 @@ def on_submitted(world: World, event: TasksSubmitted) -> None:
 def _of_request(world: World, item: SubmitItem) -> Task | None:
     if not item.request_id:
         return None
-    known = world.requests.get(item.profile.namespace)
-    return known.get(item.request_id) if known is not None else None
+    return world.index.of_request(item.profile.namespace, item.request_id)
 
 
 def _create(world: World, item: SubmitItem) -> Task:
@@ -70,7 +69,9 @@ def _create(world: World, item: SubmitItem) -> Task:
         item.retry_of,
         item.traceparent,
     )
-    enter(world, [task])
+    world.index.add(task)
+    world.order.append(task)
+    world.counts[task.state] += 1
     world.touch(task)
     if item.not_before_ns > world.now.utc_ns:
         back_off(world, task, item.not_before_ns, "it is not to start before its time")
@@ -79,21 +80,6 @@ def _create(world: World, item: SubmitItem) -> Task:
     if profile.queue_timeout:
         arm_queue_timeout(world, task)
     return task
-
-
-def enter(world: World, tasks: list[Task]) -> None:
-    """Enter tasks into the indexes, in the order of their sequence."""
-    by_id, counts, requests = world.tasks, world.counts, world.requests
-    world.order += tasks
-    for task in tasks:
-        by_id[task.id] = task
-        counts[task.state] += 1
-        if task.request_id:
-            namespace = task.profile.namespace
-            known = requests.get(namespace)
-            if known is None:
-                known = requests[namespace] = {}
-            known[task.request_id] = task
 
 
 def on_retry(world: World, event: RetryRequested) -> None:

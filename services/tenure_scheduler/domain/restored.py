@@ -8,26 +8,28 @@ of before has reached its deadline.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from tenure_core.states import PLACED, LossEvidence, OnDisconnect, TaskState
 from tenure_scheduler.domain.assign import back_off
 from tenure_scheduler.domain.losses import WORDS, lose_when_safe
+from tenure_scheduler.domain.model import Task
 from tenure_scheduler.domain.results import lose
 from tenure_scheduler.domain.world import World
 
 _QUEUED: Final = frozenset({TaskState.PENDING, TaskState.BACKOFF})
 
 
-def give_up_earlier(world: World, began: int) -> None:
+def give_up_earlier(world: World, tasks: Iterable[Task], began: int) -> None:
     """Give up every attempt that was left open before the revision at which this incarnation began.
 
-    A record that was written since is looked at no more, unless the task still waits, so a leader that is cut
-    off on the way leaves the rest to the next one.
+    `tasks` are those of which it may be true. A record that was written since is looked at no more, unless
+    the task still waits, so a leader that is cut off on the way leaves the rest to the next one.
     """
     evidence = LossEvidence.STORE_RESTORED
     safe_at = world.now.boot + world.config.grace
-    for task in list(world.tasks.values()):
+    for task in tasks:
         waited = task.state in PLACED and task.attempts[-1].n
         if task.revision >= began and not waited:
             continue

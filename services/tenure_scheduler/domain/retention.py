@@ -65,13 +65,9 @@ def remove_tasks(world: World) -> bool:
 
 
 def _forget(world: World, task: Task) -> None:
-    del world.tasks[task.id]
+    world.index.remove(task.id)
     world.counts[task.state] -= 1
     world.open_logs.pop(task.id, None)
-    if task.request_id:
-        known = world.requests[task.profile.namespace]
-        if known.get(task.request_id) is task:
-            del known[task.request_id]
     world.floor = max(world.floor, task.revision)
     world.floor_dirty = True
     world.remove(RemovedTask(task))

@@ -16,6 +16,7 @@ from tenure_core.states import TASK_TRANSITIONS, TERMINAL, ForbiddenTransition, 
 from tenure_core.timing import NEVER, Instant, Now
 from tenure_scheduler.domain.commands import CloseStream, Command, SendCommands, TellFinished
 from tenure_scheduler.domain.config import CoreConfig
+from tenure_scheduler.domain.index import TaskIndex
 from tenure_scheduler.domain.model import NO_STREAM, Attempt, Damaged, Relay, Task, Worker
 from tenure_scheduler.domain.queue import Queue
 from tenure_scheduler.domain.timers import Timers
@@ -85,6 +86,7 @@ class World:
         "fleet_version",
         "floor",
         "floor_dirty",
+        "index",
         "keeps",
         "lazy",
         "marked",
@@ -96,7 +98,6 @@ class World:
         "queue",
         "relays",
         "removed",
-        "requests",
         "sending",
         "storm",
         "taken",
@@ -109,17 +110,16 @@ class World:
         "workers",
     )
 
-    def __init__(self, config: CoreConfig, n: int, epoch: int, now: Now) -> None:
+    def __init__(self, config: CoreConfig, n: int, epoch: int, now: Now, index: TaskIndex) -> None:
         self.config = config
         self.n = n
         self.epoch = epoch
         self.now = now
-        self.tasks: dict[str, Task] = {}
+        self.index = index
+        self.tasks = index.tasks
         self.order: list[Task] = []
         """Tasks by ascending sequence, removed ones included until the list is compacted."""
         self.removed = 0
-        self.requests: dict[str, dict[str, Task]] = {}
-        """Namespace → request id → task."""
         self.damaged: dict[str, Damaged] = {}
         """Tasks whose records could not be read; nothing is decided about them."""
         self.next_sequence = 1

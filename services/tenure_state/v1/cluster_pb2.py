@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtenure_state/v1/cluster.proto\x12\x0ftenure_state.v1\"/\n\x0bIncarnation\x12\x12\n\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x0c\n\x01n\x18\x02 \x01(\x04R\x01n\"<\n\x06Leader\x12\x18\n\x07replica\x18\x01 \x01(\tR\x07replica\x12\x18\n\x07\x61\x64\x64ress\x18\x02 \x01(\tR\x07\x61\x64\x64ress\"f\n\x06\x43ommit\x12\x14\n\x05\x65poch\x18\x01 \x01(\x04R\x05\x65poch\x12\x1a\n\x08sequence\x18\x02 \x01(\x04R\x08sequence\x12\x10\n\x03try\x18\x03 \x01(\rR\x03try\x12\x18\n\x07replica\x18\x04 \x01(\tR\x07replica\"R\n\x0cRegistration\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x07\x61\x64\x64ress\x18\x02 \x01(\tR\x07\x61\x64\x64ress\x12\x18\n\x07version\x18\x03 \x01(\tR\x07versionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtenure_state/v1/cluster.proto\x12\x0ftenure_state.v1\"/\n\x0bIncarnation\x12\x12\n\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x0c\n\x01n\x18\x02 \x01(\x04R\x01n\"V\n\x06Leader\x12\x18\n\x07replica\x18\x01 \x01(\tR\x07replica\x12\x18\n\x07\x61\x64\x64ress\x18\x02 \x01(\tR\x07\x61\x64\x64ress\x12\x18\n\x07process\x18\x03 \x01(\tR\x07process\"f\n\x06\x43ommit\x12\x14\n\x05\x65poch\x18\x01 \x01(\x04R\x05\x65poch\x12\x1a\n\x08sequence\x18\x02 \x01(\x04R\x08sequence\x12\x10\n\x03try\x18\x03 \x01(\rR\x03try\x12\x18\n\x07replica\x18\x04 \x01(\tR\x07replica\"l\n\x0cRegistration\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x07\x61\x64\x64ress\x18\x02 \x01(\tR\x07\x61\x64\x64ress\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x18\n\x07process\x18\x04 \x01(\tR\x07processb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INCARNATION']._serialized_start=50
   _globals['_INCARNATION']._serialized_end=97
   _globals['_LEADER']._serialized_start=99
-  _globals['_LEADER']._serialized_end=159
-  _globals['_COMMIT']._serialized_start=161
-  _globals['_COMMIT']._serialized_end=263
-  _globals['_REGISTRATION']._serialized_start=265
-  _globals['_REGISTRATION']._serialized_end=347
+  _globals['_LEADER']._serialized_end=185
+  _globals['_COMMIT']._serialized_start=187
+  _globals['_COMMIT']._serialized_end=289
+  _globals['_REGISTRATION']._serialized_start=291
+  _globals['_REGISTRATION']._serialized_end=399
 # @@protoc_insertion_point(module_scope)

@@ -13,12 +13,14 @@ class Incarnation(_message.Message):
     def __init__(self, uuid: _Optional[str] = ..., n: _Optional[int] = ...) -> None: ...
 
 class Leader(_message.Message):
-    __slots__ = ("replica", "address")
+    __slots__ = ("replica", "address", "process")
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
     replica: str
     address: str
-    def __init__(self, replica: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+    process: str
+    def __init__(self, replica: _Optional[str] = ..., address: _Optional[str] = ..., process: _Optional[str] = ...) -> None: ...
 
 class Commit(_message.Message):
     __slots__ = ("epoch", "sequence", "replica")
@@ -32,11 +34,13 @@ class Commit(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., replica: _Optional[str] = ..., **kwargs) -> None: ...
 
 class Registration(_message.Message):
-    __slots__ = ("id", "address", "version")
+    __slots__ = ("id", "address", "version", "process")
     ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
     id: str
     address: str
     version: str
-    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+    process: str
+    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., version: _Optional[str] = ..., process: _Optional[str] = ...) -> None: ...

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tenure_scheduler.adapters.directory import LeaderSeen
+from tenure_runtime.etcd.keys import Keys
+from tenure_scheduler.adapters.directory import Directory, LeaderSeen, Place
 from tenure_scheduler.adapters.leader_probe import LeaderProbe
 from tests.support.waiting import eventually
 
@@ -24,12 +24,20 @@ class Leader:
     """Something that listens where the leader is said to be, and can stop."""
 
     def __init__(self, port: int) -> None:
-        self.seen = LeaderSeen("s1", f"127.0.0.1:{port}", 7)
+        self.seen = LeaderSeen("s1", f"127.0.0.1:{port}", 7, process="first")
+        self.directory = Directory(cast("Any", None), Keys("probed"))
+        """Never started: what it would have seen in etcd is put into it."""
+        self.directory.leader = self.seen
+        self.registered("first", 5)
         self.visitors = 0
         self._port = port
         self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
         self._once = False
+
+    def registered(self, process: str, revision: int) -> None:
+        """What a standby sees when a process registers under the leader's name."""
+        self.directory.replicas["s1"] = Place("s1", self.seen.address, "1", process, revision)
 
     async def listen(self, *, once: bool = False) -> None:
         """Accept connections; `once`: one, which ends at once, with the listener closed before."""
@@ -61,8 +69,7 @@ async def leader(ports: Ports) -> AsyncIterator[Leader]:
 
 async def watching(leader: Leader) -> asyncio.Task[LeaderSeen]:
     """A probe that holds its connection."""
-    directory: Any = SimpleNamespace(leader=leader.seen)
-    probe = LeaderProbe(directory, REFUSED_FOR, own_address="127.0.0.1:1")
+    probe = LeaderProbe(leader.directory, REFUSED_FOR, own_address="127.0.0.1:1")
     dead = asyncio.create_task(probe.dead())
     await eventually(lambda: leader.visitors == 1, what="the probe holds a connection")
     return dead
@@ -91,6 +98,28 @@ async def test_a_leader_that_only_broke_its_connection_lives(leader: Leader) -> 
     leader.die()
     await leader.listen()
     await eventually(lambda: leader.visitors >= 2, what="the probe asks again")
+    await asyncio.sleep(2 * REFUSED_FOR)
+    assert not dead.done()
+    dead.cancel()
+    await asyncio.gather(dead, return_exceptions=True)
+
+
+async def test_a_leader_whose_process_was_started_again_is_dead(leader: Leader) -> None:
+    """Its supervisor may be faster than anybody can see that connections are refused."""
+    await leader.listen()
+    dead = await watching(leader)
+    leader.registered("second", 9)
+    assert await asyncio.wait_for(dead, 10) == leader.seen
+
+
+@pytest.mark.parametrize(("process", "revision"), [("before", 5), ("first", 9), ("", 9)])
+async def test_a_registration_that_says_nothing_of_the_leader_is_no_proof(
+    leader: Leader, process: str, revision: int
+) -> None:
+    """From before it was elected, of the same process once more, or of a version that names none."""
+    await leader.listen()
+    dead = await watching(leader)
+    leader.registered(process, revision)
     await asyncio.sleep(2 * REFUSED_FOR)
     assert not dead.done()
     dead.cancel()

@@ -10,7 +10,8 @@ from tenure_runtime.etcd import ops
 from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.incarnation import Incarnation
 from tenure_runtime.etcd.keys import Keys
-from tenure_scheduler.adapters.projection import Projection, load
+from tenure_scheduler.adapters.loading import Facts, load
+from tenure_scheduler.adapters.projection import Projection
 from tenure_state.v1.task_pb2 import TaskBirth, TaskRecord
 from tests.support.waiting import eventually
 
@@ -37,12 +38,13 @@ async def test_what_a_new_leader_loads_does_not_change_while_it_loads(etcd: Etcd
         projection.start()
         await client.put(keys.leader, b"")
         (leader,) = (await client.range(keys.leader)).kvs
-        loaded = (await projection.at_leadership(leader.mod_revision, LIFE)).raw
-        known = list(loaded)
+        found = await projection.at_leadership(leader.mod_revision, LIFE)
+        assert found is not None
+        known = list(found.raw)
         await client.put(keys.replica("another"), b"")
         (replica,) = (await client.range(keys.replica("another"))).kvs
         await eventually(lambda: projection.revision >= replica.mod_revision, what="the projection goes on")
-        assert list(loaded) == known
+        assert list(found.raw) == known
         await projection.stop()
 
 
@@ -62,10 +64,16 @@ async def test_a_standby_has_read_what_it_will_need_and_reads_anew_what_changed(
         await client.put(keys.leader, b"")
         (leader,) = (await client.range(keys.leader)).kvs
         known = await projection.at_leadership(leader.mod_revision, LIFE)
-        (kept,) = known.warm
-        loaded = await load(known, client, keys)
+        assert known is not None
+        (kept,) = known.warm.tasks.values()
+        async with Facts(client, keys, leader.mod_revision) as facts:
+            loaded = await load(known, facts, keys)
+            assert await facts.agree(known)
         await projection.stop()
-    assert {task.id: task.reason for task in loaded.tasks} == {"kept": "pending", "changed": "after"}
-    assert any(task is kept for task in loaded.tasks), "it was decoded a second time"
+    assert {task.id: task.reason for task in loaded.index.tasks.values()} == {
+        "kept": "pending",
+        "changed": "after",
+    }
+    assert any(task is kept for task in loaded.index.tasks.values()), "it was decoded a second time"
     assert [each.task_id for each in loaded.damaged] == ["damaged"]
     assert not projection.warm, "what a leader goes on with is nobody else's"

@@ -105,6 +105,19 @@ async def test_a_killed_leader_is_replaced_long_before_its_lease_ends(schedulers
     assert (task.attempt.number, task.losses) == (1, 0)
 
 
+async def test_a_leader_that_is_started_again_leads_long_before_its_lease_ends(
+    schedulers: Schedulers,
+) -> None:
+    """It has nobody to give way to: it is the only replica."""
+    leader = await schedulers.launch(leadership_ttl="60s")
+    async with Api(leader.address) as api:
+        (task_id,) = await api.submit(NOOP)
+        leader.kill()
+        leader.start()
+        await eventually(lambda: answers(api))
+        assert (await api.get(task_id)).state == TaskState.TASK_STATE_PENDING
+
+
 async def test_a_watch_resumes_at_the_next_leader(schedulers: Schedulers) -> None:
     leader, follower = await schedulers.pair()
     async with Api(follower.address) as api:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tenure_scheduler.domain.core import Dirty
+from tenure_scheduler.domain.index import TaskIndex
 from tenure_scheduler.domain.load import COMMITTED_ATTEMPT, COMMITTED_TASK, COMMITTED_WORKER, Records
 from tenure_scheduler.domain.model import Attempt, Task, Worker
 
@@ -110,7 +111,7 @@ class Store:
     def records(self) -> Records:
         """What a new leader loads."""
         return Records(
-            tasks=[copy_task(task) for task in self.tasks.values()],
+            index=TaskIndex(copy_task(task) for task in self.tasks.values()),
             workers=[copy_worker(worker) for worker in self.workers.values()],
             lives=dict(self.lives),
             owns=[(task, attempt, session) for task, (attempt, session, _) in self.owns.items()],
