@@ -22,6 +22,7 @@ Raw: TypeAlias = KeyValue | Event
 _SETTLED_SECONDS: Final = 0.25
 """A task changes several times in a row: only the last of them is worth reading."""
 _PORTION_SECONDS: Final = 0.002
+"""Of processor time: beside others that need the processor too, a portion is no smaller, but takes longer."""
 _BUSY_CHANGES: Final = 500
 """More than so many changes since reading began are those of a busy leader."""
 _BUSY_PAUSE: Final = 0.04
@@ -93,9 +94,9 @@ class WarmTasks:
 
     def _read(self, settled: list[bytes]) -> None:
         """Read the last ones of a list, for as long as a portion may take."""
-        end = time.monotonic() + _PORTION_SECONDS
+        end = time.thread_time() + _PORTION_SECONDS
         index = self.index
-        while settled and time.monotonic() < end:
+        while settled and time.thread_time() < end:
             key = settled.pop()
             task_id = self._id_of(key)
             entry, known = self._find(key), index.tasks.get(task_id)

@@ -19,7 +19,7 @@ from tenure_scheduler.domain.assign import arm_backoff, arm_queue_timeout, hold
 from tenure_scheduler.domain.index import TaskIndex
 from tenure_scheduler.domain.losses import arm_exclusive, declare_due, lose_attempts
 from tenure_scheduler.domain.model import SUSPECTED_FROM, Damaged, Task, Worker
-from tenure_scheduler.domain.profiles import Shape
+from tenure_scheduler.domain.queue import Lane
 from tenure_scheduler.domain.requests import arm_drain
 from tenure_scheduler.domain.results import arm_log_unknown
 from tenure_scheduler.domain.suspects import blame_again
@@ -120,8 +120,7 @@ def _load_tasks(world: World, records: Records) -> list[Task]:
     """
     world.order = sorted(world.tasks.values(), key=attrgetter("sequence"))
     counts, began = world.counts, records.began
-    lanes: dict[tuple[Shape, int], list[Task]] = {}
-    lane_of: dict[int, list[Task]] = {}  # by id of the profile: there are few of them
+    lanes: dict[int, Lane] = {}  # by id of the profile: there are few of them
     finished, special, earlier = [], [], []
     for task in world.order:
         counts[task.state] += 1
@@ -130,19 +129,15 @@ def _load_tasks(world: World, records: Records) -> list[Task]:
             earlier.append(task)
         if task.outcome is not None:
             finished.append(task)
-        elif task.state is not PENDING or task.losses:
+        elif task.state is not PENDING or task.losses or task.profile.queue_timeout:
             special.append(task)
         else:
             profile = task.profile
-            lane = lane_of.get(id(profile))
+            lane = lanes.get(id(profile))
             if lane is None:
-                lane = lane_of[id(profile)] = lanes.setdefault((profile.shape, profile.priority), [])
-            lane.append(task)
-    for lane in lanes.values():
-        world.queue.fill(lane)
-        for task in lane:
-            if task.profile.queue_timeout:
-                arm_queue_timeout(world, task)
+                lane = lanes[id(profile)] = world.queue.lane(profile.shape, profile.priority)
+            task.in_lane = lane
+            lane.fresh.append(task)
     for task in special:
         _load_special(world, task)
         if task.state in PLACED and task.attempts[-1].n and task.revision >= began:
@@ -158,7 +153,7 @@ def _name_incarnation(task: Task, n: int) -> None:
 
 
 def _load_special(world: World, task: Task) -> None:
-    """A task that is not finished, and was lost before or does not just wait."""
+    """A task that is not finished, and was lost before or does more than wait."""
     if task.losses > SUSPECTED_FROM:
         blame_again(world, task)
     if task.state is PENDING:

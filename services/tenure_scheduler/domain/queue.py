@@ -111,26 +111,16 @@ class Queue:
 
     def push(self, task: Task) -> None:
         """Let a PENDING task wait for a worker."""
-        shape, priority = task.shape, task.profile.priority
+        self.lane(task.shape, task.profile.priority).push(task)
+
+    def lane(self, shape: Shape, priority: int) -> Lane:
+        """Where tasks of this shape and priority wait: one is about to."""
         lane = self.lanes.get((shape, priority))
         if lane is None:
-            lane = self._new_lane(shape, priority)
-        lane.push(task)
+            lane = self.lanes[shape, priority] = Lane(shape, priority, self.ageing)
+            self.by_shape.setdefault(shape, []).append(lane)
         if shape not in self.parked:
             self.active[shape] = None
-
-    def fill(self, tasks: list[Task]) -> None:
-        """Let PENDING tasks of one shape and priority, no suspects, wait for the first time, oldest first."""
-        self.push(tasks[0])
-        lane = tasks[0].in_lane
-        assert lane is not None
-        for task in tasks[1:]:
-            task.in_lane = lane
-            lane.fresh.append(task)
-
-    def _new_lane(self, shape: Shape, priority: int) -> Lane:
-        lane = self.lanes[shape, priority] = Lane(shape, priority, self.ageing)
-        self.by_shape.setdefault(shape, []).append(lane)
         return lane
 
     def best(self, shape: Shape) -> tuple[tuple[int, int], Task, Lane] | None:
