@@ -26,7 +26,7 @@ _PORTION_SECONDS: Final = 0.002
 _BUSY_CHANGES: Final = 500
 """More than so many changes since reading began are those of a busy leader."""
 _BUSY_PAUSE: Final = 0.04
-_IDLE_PAUSE: Final = 0.004
+_IDLE_PAUSE: Final = 0.001
 
 
 class WarmTasks:
