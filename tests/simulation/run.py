@@ -39,13 +39,13 @@ FULL: Final = 2000
 LEAST_TASKS: Final = 200_000
 LEAST_OF_EACH: Final = 10
 """Of every kind of fault, those that met something to break."""
+CHUNKS: Final = 5
+"""How many chunks of seeds one process runs: it keeps some megabytes of each seed."""
 _COMMAND: Final = "python -m tests.simulation"
 
 
 def simulate(seed: int, tasks: int = TASKS, mutation: str = "") -> Outcome:
     """Run one seed, on request without one of the protocol's guards."""
-    # Collected in the middle of a run, what killed processes left behind would still act, at no fixed moment.
-    gc.disable()
     try:
         if mutation:
             return mutation_named(mutation).run(seed)
@@ -57,9 +57,6 @@ def simulate(seed: int, tasks: int = TASKS, mutation: str = "") -> Outcome:
                 fleet.close()
     except Circling as error:
         return Outcome(seed, [str(error)])
-    finally:
-        gc.enable()
-        gc.collect()
 
 
 def mutation_named(name: str) -> Mutation:
@@ -111,11 +108,15 @@ class Totals:
 
 
 def quiet(folder: str = "") -> None:
-    """Say nothing but what was found; what is loaded by now is no garbage."""
+    """Say nothing but what was found.
+
+    And let nothing be swept up: in the middle of a run, what killed processes left behind would still act, at
+    no fixed moment; after it, that takes longer than to begin another process now and then.
+    """
+    gc.disable()
     tempfile.tempdir = folder or None
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     ignore_the_dead()
-    gc.freeze()
 
 
 def ignore_the_dead() -> None:
@@ -130,7 +131,7 @@ def run_many(seeds: Iterable[int], tasks: int, mutation: str, workers: int) -> T
     context = multiprocessing.get_context("fork")
     with (
         tempfile.TemporaryDirectory(dir=MEMORY, prefix="tenure-simulation-") as folder,
-        context.Pool(workers, initializer=partial(quiet, folder), maxtasksperchild=200) as pool,
+        context.Pool(workers, initializer=partial(quiet, folder), maxtasksperchild=CHUNKS) as pool,
     ):
         run = partial(simulate, tasks=tasks, mutation=mutation)
         for outcome in pool.imap_unordered(run, seeds, chunksize=1 if mutation else 4):
@@ -160,6 +161,7 @@ def main() -> None:
         again = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
         os.execve(sys.executable, again, {**os.environ, "PYTHONHASHSEED": "0"})
     if options.seed is not None:
+        gc.disable()
         ignore_the_dead()
         outcome = simulate(options.seed, options.tasks, options.mutation)
         tell(outcome, options.mutation)
