@@ -278,12 +278,16 @@ class Process:
                     handle.callback(*handle.args)
                 except Exception as error:  # noqa: BLE001  (as an event loop does)
                     world.failures.append(f"{self.name}: {handle.callback}: {error!r}")
-                if not self.alive or self.paused:
+                if not self._runs:
                     return
         finally:
             world.current = None
         if ready:
             self.wake()
+
+    @property
+    def _runs(self) -> bool:
+        return self.alive and not self.paused
 
     def pause(self) -> None:
         """Stop where it is, as by SIGSTOP."""

@@ -1,4 +1,4 @@
-"""What becomes of a worker that said Hello, and whose lease then ends because it came too late to renew it?"""
+"""What becomes of a worker that said Hello too late to renew the lease that it had?"""
 
 from __future__ import annotations
 
