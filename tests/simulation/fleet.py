@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -81,6 +82,15 @@ class Outcome:
     """Of everything that was committed: the same seed gives the same."""
 
 
+def _drawn_config(random: Random, ttl: float) -> SchedulerConfig:
+    leader_ttl = random.choice((2.0, 3.0, 5.0))
+    worker_ttl = ttl or random.choice((3.0, 5.0, 10.0))
+    return SchedulerConfig(
+        leadership=LeadershipConfig(ttl=leader_ttl),
+        workers=WorkersConfig(ttl=worker_ttl, storm_pause=random.choice((5.0, 20.0, 60.0))),
+    )
+
+
 class Fleet:
     """One cluster. `plan` is called once with the fleet and arms the faults."""
 
@@ -101,12 +111,7 @@ class Fleet:
         self.etcd = Cluster(self.network, members=random.choice((1, 3, 3)))
         self.record = Record(Keys("default"), world)
         self.record.follow(self.etcd.store)
-        self.config = SchedulerConfig(
-            leadership=LeadershipConfig(ttl=random.choice((2.0, 3.0, 5.0))),
-            workers=WorkersConfig(
-                ttl=ttl or random.choice((3.0, 5.0, 10.0)), storm_pause=random.choice((5.0, 20.0, 60.0))
-            ),
-        )
+        self.config = _drawn_config(random, ttl)
         self.ttl = self.config.workers.ttl
         self.declared = Declared(self.record.keys, world, core_config(self.config))
         self.declared.follow(self.etcd.store)

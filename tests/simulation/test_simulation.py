@@ -48,7 +48,7 @@ def test_no_seed_violates_anything(tmp_path: Path) -> None:
     assert found["seeds"] == SEEDS
     assert found["tasks"] >= 100 * SEEDS
     assert found["lost_attempts"] > 0, "faults have to hurt"
-    assert found["lost_workers"] > 0, "nobody was declared lost who should not have been, if anybody was"
+    assert found["lost_workers"] > 0, "the rules for losses need some to judge"
     assert found["fenced"] > 0, "a run in which nothing stale was refused proves nothing"
     assert found["handed_on"] > 0, "some agents have to reach their leader through a follower only"
     assert len(found["faults"]) > 20

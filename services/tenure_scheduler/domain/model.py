@@ -355,8 +355,7 @@ class Worker:
         self.deleting = False
         """A guarded deletion of `live` is under way."""
         self.joining: JoinStep | None = None
-        self.resumed_at: Instant = NEVER
-        """When it last said Hello under the lease that it had."""
+        self.resumed_at: Instant = NEVER  # when it last said Hello under the lease that it had
         self.greeted = False
         """It said Hello to this leader: what is missed of it from now on, it missed itself."""
         self.phase = 0
