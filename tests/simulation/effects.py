@@ -31,17 +31,16 @@ class Effects:
     ended: set[str] = field(default_factory=set)
     """Fences whose process came to its end, whether its effect was taken or not."""
     refused: int = 0
-    leases_end_early: bool = False
-    """Leases were ended before their time: nothing could have told their holders."""
     lost_leases: dict[int, float] = field(default_factory=dict)
-    """Leases that a restore undid, and when they would have ended: whoever holds one goes on until then."""
+    """Leases that ended before their time, or that a restore undid, and when they would have ended: whoever
+    holds one goes on until then, as nothing tells it."""
 
     def began(self, execution: Execution, lease: int) -> None:
         """A process starts, by the authority of this lease."""
         self.executions.append(execution)
         self.opened(execution.fence)
         holds = lease in self.etcd.store.leases or execution.began < self.lost_leases.get(lease, 0.0)
-        if not holds and not self.leases_end_early:
+        if not holds:
             self.violations.append(f"I4: {execution.fence} was executed after its worker's lease had ended")
 
     def restored(self, before: Store) -> None:

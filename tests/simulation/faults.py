@@ -1,29 +1,48 @@
 """What goes wrong in a simulated cluster, and how is it repaired?
 
-Each fault is a function that breaks something, and mends it again after a while. `plan` draws some of them
-from the seed. What is excused by the documentation (a frozen machine, warden and agent both gone) marks the
-executions that it touches.
+Each fault is a function that breaks something, and mends it again after a while; `plans` says which happen.
+What is excused by the documentation (warden and agent both gone) marks the executions that it touches, and
+each node knows whether anything happened to it.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from tenure_runtime.etcd.stubs import rpc
 from tenure_scheduler.domain import events as e
-from tests.simulation import restores
 from tests.simulation.fleet import Fleet
-from tests.simulation.nodes import Node
+from tests.simulation.nodes import LONGEST_RESTART, Node
 from tests.simulation.world import Host
 
+_T = TypeVar("_T")
 Fault: TypeAlias = Callable[[Fleet], None]
 
 
+class Spared(Exception):
+    """There is nothing at this moment that the fault could break: it does not count."""
+
+
+def _there(found: _T | None) -> _T:
+    if found is None:
+        raise Spared
+    return found
+
+
+def _chosen(fleet: Fleet, found: Sequence[_T]) -> _T:
+    if not found:
+        raise Spared
+    return fleet.world.random.choice(found)
+
+
 def _node(fleet: Fleet) -> Node:
-    return fleet.world.random.choice(fleet.nodes)
+    """One that something happens to."""
+    node = fleet.world.random.choice(fleet.nodes)
+    node.harmed = True
+    return node
 
 
 _after: Final = Fleet.mend_after
@@ -39,18 +58,29 @@ def kill_agent(fleet: Fleet) -> None:
 
 def pause_agent(fleet: Fleet) -> None:
     """SIGSTOP of an agent, often beyond its lease."""
-    agent = _node(fleet).agent
-    if agent is not None:
-        agent.pause()
-        _after(fleet, 0.2, 2.5 * fleet.ttl, agent.resume)
+    agent = _there(_node(fleet).agent)
+    agent.pause()
+    _after(fleet, 0.2, 2.5 * fleet.ttl, agent.resume)
+
+
+def upgrade_agent(fleet: Fleet) -> None:
+    """An orderly end of an agent, as for an upgrade; the next one often runs only after its lease has ended.
+
+    That harms a node only where the agent could not announce it.
+    """
+    node = _chosen(fleet, [each for each in fleet.nodes if each.agent is not None and each.agent.alive])
+
+    def ended() -> None:
+        node.harmed |= not fleet.declared.is_held(node.name)
+
+    node.upgrade_agent(fleet.world.random.uniform(0.1, min(2 * fleet.ttl, 0.5 * LONGEST_RESTART)), ended)
 
 
 def stall_agent(fleet: Fleet) -> None:
     """An agent's loop stands still for less than its lease."""
-    agent = _node(fleet).agent
-    if agent is not None:
-        agent.pause()
-        _after(fleet, 0.1, fleet.ttl / 2, agent.resume)
+    agent = _there(_node(fleet).agent)
+    agent.pause()
+    _after(fleet, 0.1, fleet.ttl / 2, agent.resume)
 
 
 def kill_warden(fleet: Fleet) -> None:
@@ -61,10 +91,11 @@ def kill_warden(fleet: Fleet) -> None:
 def pause_warden(fleet: Fleet) -> None:
     """SIGSTOP of a warden, often beyond the lease: its agent has to kill exclusive attempts."""
     node = _node(fleet)
-    if node.warden is not None and not (node.agent is not None and node.agent.paused):
-        warden = node.warden.process
-        warden.pause()
-        _after(fleet, 0.2, 2.5 * fleet.ttl, warden.resume)
+    warden = _there(node.warden).process
+    if node.agent is not None and node.agent.paused:
+        raise Spared
+    warden.pause()
+    _after(fleet, 0.2, 2.5 * fleet.ttl, warden.resume)
 
 
 def kill_service(fleet: Fleet) -> None:
@@ -92,6 +123,7 @@ def power_off(fleet: Fleet) -> None:
 def lose_fleet(fleet: Fleet) -> None:
     """Every node goes at once."""
     for node in fleet.nodes:
+        node.harmed = True
         node.power_off()
         _after(fleet, 1.0, 2 * fleet.ttl, node.power_on)
 
@@ -144,19 +176,17 @@ def drain_worker(fleet: Fleet) -> None:
 
 def kill_leader(fleet: Fleet) -> None:
     """kill -9 of the leading scheduler."""
-    leader = fleet.leader
-    if leader is not None:
-        leader.process.kill()
-        _after(fleet, 0.5, 10.0, lambda: fleet.start_scheduler(leader.name))
+    leader = _there(fleet.leader)
+    leader.process.kill()
+    _after(fleet, 0.5, 10.0, lambda: fleet.start_scheduler(leader.name))
 
 
 def kill_follower(fleet: Fleet) -> None:
     """kill -9 of a scheduler that does not lead."""
     followers = [each for each in fleet.schedulers if each.replica.reign is None and each.process.alive]
-    if followers:
-        follower = fleet.world.random.choice(followers)
-        follower.process.kill()
-        _after(fleet, 0.5, 10.0, lambda: fleet.start_scheduler(follower.name))
+    follower = _chosen(fleet, followers)
+    follower.process.kill()
+    _after(fleet, 0.5, 10.0, lambda: fleet.start_scheduler(follower.name))
 
 
 def kill_schedulers(fleet: Fleet) -> None:
@@ -168,19 +198,17 @@ def kill_schedulers(fleet: Fleet) -> None:
 
 def pause_leader(fleet: Fleet) -> None:
     """SIGSTOP of the leader, often beyond its lease: an old leader wakes up beside a new one."""
-    leader = fleet.leader
-    if leader is not None:
-        leader.process.pause()
-        _after(fleet, 0.2, 3 * fleet.config.leadership.ttl, leader.process.resume)
+    leader = _there(fleet.leader)
+    leader.process.pause()
+    _after(fleet, 0.2, 3 * fleet.config.leadership.ttl, leader.process.resume)
 
 
 def stop_scheduler(fleet: Fleet) -> None:
     """An orderly stop, as for an upgrade."""
     living = [each for each in fleet.schedulers if each.process.alive and not each.process.paused]
-    if living:
-        scheduler = fleet.world.random.choice(living)
-        scheduler.stop()
-        _after(fleet, 1.0, 5.0, lambda: fleet.start_scheduler(scheduler.name))
+    scheduler = _chosen(fleet, living)
+    scheduler.stop()
+    _after(fleet, 1.0, 5.0, lambda: fleet.start_scheduler(scheduler.name))
 
 
 # --- the relay --------------------------------------------------------------------------------------------
@@ -188,16 +216,15 @@ def stop_scheduler(fleet: Fleet) -> None:
 
 def kill_relay(fleet: Fleet) -> None:
     """kill -9 of the log relay."""
-    if fleet.relay is not None:
-        fleet.relay.process.kill()
-        _after(fleet, 0.3, 8.0, fleet.start_relay)
+    _there(fleet.relay).process.kill()
+    _after(fleet, 0.3, 8.0, fleet.start_relay)
 
 
 def pause_relay(fleet: Fleet) -> None:
     """SIGSTOP of the log relay."""
-    if fleet.relay is not None:
-        fleet.relay.process.pause()
-        _after(fleet, 0.3, 12.0, fleet.relay.process.resume)
+    relay = _there(fleet.relay).process
+    relay.pause()
+    _after(fleet, 0.3, 12.0, relay.resume)
 
 
 # --- etcd -------------------------------------------------------------------------------------------------
@@ -205,10 +232,9 @@ def pause_relay(fleet: Fleet) -> None:
 
 def kill_member(fleet: Fleet) -> None:
     """kill -9 of one member of etcd."""
-    member = fleet.world.random.choice(fleet.etcd.members)
-    if member.process.alive:
-        member.process.kill()
-        _after(fleet, 0.5, 10.0, lambda: fleet.etcd.restart(member))
+    member = _chosen(fleet, [each for each in fleet.etcd.members if each.process.alive])
+    member.process.kill()
+    _after(fleet, 0.5, 10.0, lambda: fleet.etcd.restart(member))
 
 
 def kill_etcd(fleet: Fleet) -> None:
@@ -265,20 +291,29 @@ def stall_watches(fleet: Fleet) -> None:
 def compact(fleet: Fleet) -> None:
     """The history is compacted up to now, under watches that are behind."""
     store = fleet.etcd.store
-    if store.revision > store.compacted:
-        store.compact(store.revision)
+    if store.revision <= store.compacted:
+        raise Spared
+    store.compact(store.revision)
 
 
 def lose_lease(fleet: Fleet) -> None:
-    """A lease ends before its time: an operator revoked it, or etcd lost it."""
-    leases = list(fleet.etcd.store.leases)
-    if leases:
-        lease = fleet.world.random.choice(leases)
-        for execution in fleet.effects.executions:
-            if execution.ended == float("inf"):
-                execution.excused = "a lease ended before its time"
-        fleet.effects.leases_end_early = True
-        fleet.etcd.store.revoke(lease)
+    """A lease ends before its time: an operator revoked it, or etcd lost it.
+
+    Its holder cannot know before its next renewal, and may start processes until the lease would have ended.
+    """
+    store = fleet.etcd.store
+    lease = store.leases[_chosen(fleet, list(store.leases))]
+    fleet.effects.lost_leases[lease.id] = lease.ends_at
+    _harm_owners(fleet, lease.keys)
+    store.revoke(lease.id)
+
+
+def _harm_owners(fleet: Fleet, keys: Iterable[bytes]) -> None:
+    """The sessions of these nodes end, whatever the nodes do."""
+    workers = {fleet.record.keys.worker_live(node.name): node for node in fleet.nodes}
+    for key in keys:
+        if key in workers:
+            workers[key].harmed = True
 
 
 def delete_live(fleet: Fleet) -> None:
@@ -286,9 +321,10 @@ def delete_live(fleet: Fleet) -> None:
     store, prefix = fleet.etcd.store, fleet.record.keys.workers
     lives = [key for key in store.order if key.startswith(prefix) and key.endswith(b"/live")]
     lives = [key for key in lives if store.current(key) is not None]
-    if lives:
-        delete = rpc.DeleteRangeRequest(key=fleet.world.random.choice(lives))
-        store.txn(rpc.TxnRequest(success=[rpc.RequestOp(request_delete_range=delete)]))
+    live = _chosen(fleet, lives)
+    _harm_owners(fleet, [live])
+    delete = rpc.DeleteRangeRequest(key=live)
+    store.txn(rpc.TxnRequest(success=[rpc.RequestOp(request_delete_range=delete)]))
 
 
 def fill_etcd(fleet: Fleet) -> None:
@@ -323,11 +359,22 @@ def _pairs(fleet: Fleet, kind: str) -> list[tuple[Host, Host]]:
     return [(a, b) for a in mine for b in theirs if a is not b]
 
 
+def _harm_hosts(fleet: Fleet, hosts: Iterable[Host]) -> None:
+    """Ways between these machines are cut or slow: nodes among them may not be reached."""
+    bad = set(hosts)
+    for node in fleet.nodes:
+        node.harmed |= node.host in bad
+
+
 def partition(fleet: Fleet, kind: str) -> None:
     """Nothing gets through between some machines, in one direction or in both."""
     both = fleet.world.random.random() < 0.6
     backwards = fleet.world.random.random() < 0.5
-    for here, there in _pairs(fleet, kind):
+    pairs = _pairs(fleet, kind)
+    if not pairs:
+        raise Spared
+    _harm_hosts(fleet, (host for pair in pairs for host in pair))
+    for here, there in pairs:
         if both or not backwards:
             fleet.network.cut(here, there)
         if both or backwards:
@@ -337,18 +384,18 @@ def partition(fleet: Fleet, kind: str) -> None:
 
 def part_from_leader(fleet: Fleet) -> None:
     """One agent and the leader do not reach each other for long; the other replicas reach both."""
-    leader = fleet.leader
-    if leader is not None:
-        here, there = _node(fleet).host, leader.process.host
-        fleet.network.cut(here, there)
-        fleet.network.cut(there, here)
-        _after(fleet, 15.0, 45.0, fleet.network.heal)
+    there = _there(fleet.leader).process.host
+    here = _node(fleet).host
+    fleet.network.cut(here, there)
+    fleet.network.cut(there, here)
+    _after(fleet, 15.0, 45.0, fleet.network.heal)
 
 
 def slow_agents(fleet: Fleet) -> None:
     """Every way between agents and schedulers is slow."""
     slow = fleet.world.random.choice((0.1, 0.3, 0.6))
     for node in fleet.nodes:
+        node.harmed = True
         for scheduler in fleet.schedulers:
             fleet.network.weather(node.host, scheduler.process.host).slow = slow
             fleet.network.weather(scheduler.process.host, node.host).slow = slow
@@ -361,6 +408,7 @@ def slow_links(fleet: Fleet) -> None:
     hosts = fleet.hosts()
     for _ in range(random.randint(1, 6)):
         here, there = random.sample(hosts, 2)
+        _harm_hosts(fleet, (here, there))
         fleet.network.weather(here, there).slow = random.choice((0.05, 0.3, 1.5))
     _after(fleet, 1.0, 20.0, fleet.network.heal)
 
@@ -368,93 +416,11 @@ def slow_links(fleet: Fleet) -> None:
 def jump_clock(fleet: Fleet) -> None:
     """The wall clock of a machine is set."""
     host = fleet.world.random.choice(fleet.hosts())
+    fleet.declared.clocks_jumped = True
     host.wall_offset += fleet.world.random.choice((-3600.0, -30.0, -1.0, 1.0, 30.0, 3600.0))
 
 
-OF_RELAYS: Final[dict[str, tuple[int, Fault]]] = {
-    "kill relay": (6, kill_relay),
-    "pause relay": (3, pause_relay),
-    "partition agent-relay": (4, lambda fleet: partition(fleet, "agent-relay")),
-    "partition relay-scheduler": (3, lambda fleet: partition(fleet, "relay-scheduler")),
-}
-"""Drawn only where there is a relay."""
-NOT_WITH_OUTPUT: Final = frozenset(
-    {
-        "lose state directory",
-        "roll back state directory",
-        "duplicate agent",
-        "restore a backup",
-        "restore a backup carelessly",
-    }
-)
-"""The model keeps one spool directory for each name of a worker, and readers know attempts by number only."""
-KINDS: Final[dict[str, tuple[int, Fault]]] = {
-    "kill agent": (4, kill_agent),
-    "pause agent": (4, pause_agent),
-    "stall agent": (2, stall_agent),
-    "kill warden": (2, kill_warden),
-    "pause warden": (2, pause_warden),
-    "kill warden and agent": (1, kill_service),
-    "kill node": (4, kill_node),
-    "power off": (4, power_off),
-    "lose fleet": (1, lose_fleet),
-    "lose state directory": (1, lose_state),
-    "roll back state directory": (1, roll_back_state),
-    "duplicate agent": (1, duplicate_agent),
-    "drain worker": (2, drain_worker),
-    "kill leader": (4, kill_leader),
-    "kill follower": (1, kill_follower),
-    "kill schedulers": (1, kill_schedulers),
-    "pause leader": (4, pause_leader),
-    "stop scheduler": (2, stop_scheduler),
-    "kill etcd member": (2, kill_member),
-    "kill etcd": (1, kill_etcd),
-    "pause etcd member": (2, pause_member),
-    "pause etcd": (2, pause_etcd),
-    "late writes": (3, late_writes),
-    "lag watches": (2, lag_watches),
-    "stall watches": (2, stall_watches),
-    "compact": (2, compact),
-    "lose lease": (2, lose_lease),
-    "delete live key": (1, delete_live),
-    "etcd full": (1, fill_etcd),
-    "restore a backup": (1, restores.by_the_book),
-    "restore a backup carelessly": (1, restores.carelessly),
-    "partition agent-scheduler": (4, lambda fleet: partition(fleet, "agent-scheduler")),
-    "partition scheduler-etcd": (3, lambda fleet: partition(fleet, "scheduler-etcd")),
-    "partition scheduler-scheduler": (1, lambda fleet: partition(fleet, "scheduler-scheduler")),
-    "partition etcd-etcd": (2, lambda fleet: partition(fleet, "etcd-etcd")),
-    "part agent from leader": (2, part_from_leader),
-    "slow links": (2, slow_links),
-    "slow agents": (1, slow_agents),
-    "clock jump": (1, jump_clock),
-}
-"""How often each is drawn, and what it does."""
-
-
-def plan(fleet: Fleet) -> None:
-    """Draw faults from the seed."""
-    random = fleet.world.random
-    count = random.choice((0, 2, 4, 8, 12))
-    span = random.choice((10.0, 30.0, 60.0))
-    kinds = KINDS
-    if fleet.relay is not None:
-        kinds = {name: kind for name, kind in (KINDS | OF_RELAYS).items() if name not in NOT_WITH_OUTPUT}
-    names = list(kinds)
-    weights = [kinds[name][0] for name in names]
-    for name in random.choices(names, weights, k=count):
-        _after(fleet, 0.5, span, partial(_carry_out, fleet, name))
-
-
-def _carry_out(fleet: Fleet, name: str) -> None:
-    fleet.faults[name] += 1
-    (KINDS | OF_RELAYS)[name][1](fleet)
-
-
-def plan_for(fleet: Fleet, kinds: tuple[str, ...]) -> None:
-    """Draw faults, most of them of these kinds: what brings the absence of one guard to light."""
-    random = fleet.world.random
-    for _ in range(random.choice((4, 8, 16))):
-        others = [name for name in KINDS if fleet.relay is None or name not in NOT_WITH_OUTPUT]
-        name = random.choice(kinds) if random.random() < 0.85 else random.choice(others)
-        _after(fleet, 0.5, random.choice((10.0, 30.0)), partial(_carry_out, fleet, name))
+def restore(fleet: Fleet, begin: Callable[[Fleet], bool]) -> None:
+    """Etcd goes back to a backup."""
+    if not begin(fleet):
+        raise Spared

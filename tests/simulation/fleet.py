@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -26,6 +27,8 @@ from tenure_scheduler import reign
 from tenure_scheduler.config import LeadershipConfig, SchedulerConfig, WorkersConfig
 from tenure_scheduler.domain import events as e
 from tenure_scheduler.domain.core import Core
+from tenure_scheduler.replica import core_config
+from tests.simulation.declared import Declared
 from tests.simulation.effects import Effects
 from tests.simulation.etcd_cluster import Cluster
 from tests.simulation.network import Network
@@ -59,6 +62,7 @@ class Outcome:
     tasks: int = 0
     executions: int = 0
     lost_attempts: int = 0
+    lost_workers: int = 0
     fenced: int = 0
     """Reports of attempts that were given away, refused by the scheduler."""
     orphans: int = 0
@@ -78,6 +82,15 @@ class Outcome:
     """Of everything that was committed: the same seed gives the same."""
 
 
+def _drawn_config(random: Random, ttl: float) -> SchedulerConfig:
+    leader_ttl = random.choice((2.0, 3.0, 5.0))
+    worker_ttl = ttl or random.choice((3.0, 5.0, 10.0))
+    return SchedulerConfig(
+        leadership=LeadershipConfig(ttl=leader_ttl),
+        workers=WorkersConfig(ttl=worker_ttl, storm_pause=random.choice((5.0, 20.0, 60.0))),
+    )
+
+
 class Fleet:
     """One cluster. `plan` is called once with the fleet and arms the faults."""
 
@@ -89,6 +102,7 @@ class Fleet:
         load: Load | None = None,
         ttl: float = 0.0,
         replicas: int = 0,
+        nodes: int = 0,
         relay: bool = False,
     ) -> None:
         self.world = world
@@ -97,20 +111,17 @@ class Fleet:
         self.etcd = Cluster(self.network, members=random.choice((1, 3, 3)))
         self.record = Record(Keys("default"), world)
         self.record.follow(self.etcd.store)
-        self.config = SchedulerConfig(
-            leadership=LeadershipConfig(ttl=random.choice((2.0, 3.0, 5.0))),
-            workers=WorkersConfig(
-                ttl=ttl or random.choice((3.0, 5.0, 10.0)), storm_pause=random.choice((5.0, 20.0, 60.0))
-            ),
-        )
+        self.config = _drawn_config(random, ttl)
         self.ttl = self.config.workers.ttl
+        self.declared = Declared(self.record.keys, world, core_config(self.config))
+        self.declared.follow(self.etcd.store)
         self.schedulers: list[Scheduler] = []
         self.gave_up: list[str] = []
         self.restoring = False
         """An operator takes etcd back to a backup."""
         self._stopped: set[str] = set()
         """Schedulers that an operator stopped: nothing starts them before the operator does."""
-        self._scheduler_hosts: dict[str, Host] = {}
+        self.scheduler_hosts: dict[str, Host] = {}
         for number in range(replicas or random.choice((1, 2, 2, 3))):
             self.start_scheduler(f"s{number + 1}")
         addresses = [scheduler.address for scheduler in self.schedulers]
@@ -122,7 +133,7 @@ class Fleet:
         self.relay_host = Host(world, "r1")
         if relay:
             self.start_relay()
-        names = [f"w{number + 1}" for number in range(random.choice((2, 3, 4, 5)))]
+        names = [f"w{number + 1}" for number in range(nodes or random.choice((2, 3, 4, 5)))]
         self.nodes = [
             Node(
                 world,
@@ -151,9 +162,9 @@ class Fleet:
         """Start a replica under this name, as its service manager would."""
         if name in self._stopped or any(each.name == name and each.process.alive for each in self.schedulers):
             return
-        host = self._scheduler_hosts.get(name)
+        host = self.scheduler_hosts.get(name)
         if host is None:
-            host = self._scheduler_hosts[name] = Host(self.world, name)
+            host = self.scheduler_hosts[name] = Host(self.world, name)
         process = Process(self.world, name, host)
         self.schedulers = [each for each in self.schedulers if each.name != name]
         self.record.eras.speaks(process)
@@ -168,7 +179,7 @@ class Fleet:
 
     def stop_schedulers(self, but: Scheduler | None = None) -> None:
         """An operator stops them, and may overlook one."""
-        self._stopped = {name for name in self._scheduler_hosts if but is None or name != but.name}
+        self._stopped = {name for name in self.scheduler_hosts if but is None or name != but.name}
         for scheduler in self.schedulers:
             if scheduler.name in self._stopped:
                 scheduler.process.kill()
@@ -176,7 +187,7 @@ class Fleet:
     def start_schedulers(self) -> None:
         """An operator starts all that do not run."""
         self._stopped.clear()
-        for name in self._scheduler_hosts:
+        for name in self.scheduler_hosts:
             self.start_scheduler(name)
 
     def mend_after(self, low: float, high: float, repair: Callable[[], object]) -> None:
@@ -218,7 +229,7 @@ class Fleet:
         """Start the relay on what it has on its disk."""
         if self.relay is None or not self.relay.process.alive:
             process = Process(self.world, "r1", self.relay_host)
-            addresses = [f"{name}:7420" for name in self._scheduler_hosts]
+            addresses = [f"{name}:7420" for name in self.scheduler_hosts]
             self.relay = Relay(process, self.network, self.etcd, self.folder / "relay", addresses)
 
     @property
@@ -244,7 +255,7 @@ class Fleet:
         machines = [node.host for node in self.nodes]
         if self.relay is not None:
             machines.append(self.relay.process.host)
-        return [*machines, *self._scheduler_hosts.values(), *(m.process.host for m in self.etcd.members)]
+        return [*machines, *self.scheduler_hosts.values(), *(m.process.host for m in self.etcd.members)]
 
     # --- a run ---------------------------------------------------------------------------------------------
 
@@ -262,6 +273,7 @@ class Fleet:
         outcome.tasks = len(self.users.told.submitted)
         outcome.executions = len(self.effects.executions)
         outcome.lost_attempts = self.record.lost
+        outcome.lost_workers = self.declared.count
         outcome.fenced = sum(node.fenced for node in (*self.nodes, *self.clones))
         outcome.orphans = sum(node.orphans for node in (*self.nodes, *self.clones))
         outcome.gave_up = len(self.gave_up)
@@ -340,7 +352,23 @@ class Fleet:
         found += self.record.finished(told.submitted.values(), told.cancelled)
         for node in (*self.nodes, *self.clones):
             found += node.violations
-        return found + self.effects.violations + self._executions() + self._successes()
+        found += self.effects.violations + self.declared.violations
+        return found + self._executions() + self._successes() + self._given_away()
+
+    def _given_away(self) -> list[str]:
+        """Whose node was well and reachable all the time keeps what may run on through any outage."""
+        if self.record.eras.past:
+            return []  # What a restore took back is lost wherever it runs.
+        ran_on = {execution.fence for execution in self.effects.executions if not execution.exclusive}
+        well = {node.name for node in self.nodes if not node.harmed}
+        return [
+            f"{fence} was given away, though nothing ever happened to {attempt.worker}: {attempt.reason}"
+            for task, seen in self.record.tasks.items()
+            for attempt in seen.record.attempts
+            if attempt.outcome == AttemptOutcome.LOST
+            and attempt.worker in well
+            and (fence := str(seen.fence(task, attempt))) in ran_on
+        ]
 
     def _successes(self) -> list[str]:
         """I1, by what really ran: a result that was taken is one of a process that came to its end."""

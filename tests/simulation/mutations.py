@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 from tenure.dispatch.v1.log_ingest_service_pb2 import PushAck
 from tenure_core.states import OnDisconnect
+from tenure_core.timing import NEVER
 from tenure_log_relay.adapters.ingest_service import LogIngest
 from tenure_runtime.etcd import commit, commit_request
 from tenure_runtime.etcd.errors import EtcdLeaseNotFound, EtcdRefused, EtcdUnavailable, EtcdUnknownOutcome
@@ -20,18 +21,19 @@ from tenure_runtime.etcd.high_water import HighWater
 from tenure_runtime.etcd.leases import WorkerLeases
 from tenure_runtime.etcd.ops import created_at, modified_at, value_is
 from tenure_scheduler.domain import commands as c
-from tenure_scheduler.domain import core, losses, reports, restored, results, sessions
+from tenure_scheduler.domain import core, losses, reports, restored, results, sessions, storm
 from tenure_scheduler.domain import events as e
+from tenure_scheduler.domain import world as memory
 from tenure_scheduler.shell import Shell
 from tenure_worker_agent.domain import lease as agent_lease
 from tenure_worker_agent.domain import starting
-from tests.simulation import faults, restores
+from tests.simulation import moments, plans
 from tests.simulation.fleet import Fleet, Outcome
-from tests.simulation.nodes import Node
 from tests.simulation.users import Load
 from tests.simulation.world import World
 
 TASKS: Final = 60
+_STORM: Final = memory.Storm
 LONG_EXCLUSIVE: Final = {
     "replicas": 2,
     "ttl": 10.0,
@@ -59,7 +61,7 @@ class Mutation:
         with World(seed) as world, self.apply():
             fleet = Fleet(world, **{"tasks": TASKS, **self.fleet})
             try:
-                return fleet.run(self.plan or (lambda fleet: faults.plan_for(fleet, self.faults)))
+                return fleet.run(self.plan or (lambda fleet: plans.plan_for(fleet, self.faults)))
             finally:
                 fleet.close()
 
@@ -123,6 +125,38 @@ def _no_proof_wait(world: Any, worker: Any) -> None:
     for task in list(worker.attempts.values()):
         if task.profile.on_disconnect is OnDisconnect.STOP and task.id not in world.exclusive:
             world.exclusive[task.id] = world.now.boot
+
+
+def _no_grace(**_: Any) -> memory.Storm:
+    """A leadership begins, and whoever is missing is missed at once."""
+    return _STORM()
+
+
+def _chance_of_all(original: Any) -> Any:
+    def next_chance(world: Any, worker: Any, **options: Any) -> Any:
+        gone, world.storm.all_lost = world.storm.all_lost, False
+        try:
+            return original(world, worker, **options)
+        finally:
+            world.storm.all_lost = gone
+
+    return next_chance
+
+
+def _believe_each(world: Any, worker: Any) -> None:
+    """However many are gone, each is believed."""
+
+
+def _forget_hold(world: Any, worker: Any) -> Any:
+    return world.now.boot
+
+
+def _no_second_hello(original: Any) -> Any:
+    def live_is_gone(world: Any, worker: Any, *proof: Any) -> None:
+        original(world, worker, *proof)
+        worker.spared_until = NEVER
+
+    return live_is_gone
 
 
 def _take_any_result(original: Any) -> Any:
@@ -207,120 +241,6 @@ def _delete_any_live(original: Any) -> Any:
     return seal
 
 
-def _cut_from_leader_with_old_news(fleet: Fleet) -> None:
-    """As `_cut_from_leader`; and the other replica's watch is behind."""
-
-    def stall() -> None:
-        for member in fleet.etcd.members:
-            member.watches_stall = True
-
-    fleet.world.later(6.0, stall)
-    _cut_from_leader(fleet)
-
-
-def _cut_from_leader(fleet: Fleet) -> None:
-    """All agents but one are cut from the leader for long, and beat at the other replica."""
-
-    def cut() -> None:
-        leader = fleet.leader
-        if leader is None:
-            fleet.world.later(0.5, cut)
-            return
-        for node in fleet.nodes[1:]:
-            fleet.network.cut(node.host, leader.process.host)
-            fleet.network.cut(leader.process.host, node.host)
-
-    fleet.broken += 1
-    fleet.world.later(6.0, cut)
-    fleet.world.later(60.0, lambda: setattr(fleet, "broken", fleet.broken - 1))
-
-
-def _overtaken_hellos(fleet: Fleet) -> None:
-    """Again and again an agent dies whose hello is still on its way, and its successor's is faster."""
-    random = fleet.world.random
-    fleet.broken += 1
-
-    def slow(node: Node, seconds: float) -> None:
-        for scheduler in fleet.schedulers:
-            fleet.network.weather(node.host, scheduler.process.host).slow = seconds
-        node.kill_agent()
-
-    def overtake(node: Node) -> None:
-        if fleet.world.now < 45.0:
-            slow(node, 4.0)
-            fleet.world.later(0.5, slow, node, 0.0)
-            fleet.world.later(random.uniform(5.0, 8.0), overtake, node)
-
-    for node in fleet.nodes:
-        fleet.world.later(random.uniform(2.0, 6.0), overtake, node)
-    fleet.world.later(60.0, lambda: setattr(fleet, "broken", fleet.broken - 1))
-
-
-def _restore_under_running_schedulers(fleet: Fleet) -> None:
-    """Nobody stops the schedulers before the store goes back, nor soon after."""
-    fleet.broken += 1
-
-    def begin() -> None:
-        restores.under_running_schedulers(fleet)
-        fleet.broken -= 1
-
-    fleet.world.later(4.0, begin)
-
-
-def _kill_relay_with_slow_disk(fleet: Fleet) -> None:
-    """The relay's disk is slow, and it is killed again and again while output waits for it."""
-    fleet.relay_host.disk_delay = (0.05, 0.5)
-    fleet.broken += 1
-
-    def kill() -> None:
-        if fleet.world.now > 25.0:
-            fleet.broken -= 1
-            return
-        faults.kill_relay(fleet)
-        fleet.world.later(fleet.world.random.uniform(2.0, 9.0), kill)
-
-    fleet.world.later(3.0, kill)
-
-
-def _fill_etcd_while_nodes_restart(fleet: Fleet) -> None:
-    """Nodes come back as other instances while nothing can be stored, and their old leases end meanwhile."""
-
-    def fill() -> None:
-        fleet.etcd.store.no_space = True
-        for node in fleet.nodes:
-            fleet.world.later(1.0, node.kill_node)
-            fleet.world.later(2.0, node.start_again)
-
-    def freed() -> None:
-        fleet.etcd.store.no_space = False
-        fleet.broken -= 1
-
-    fleet.broken += 1
-    fleet.world.later(3.0, fill)
-    fleet.world.later(fleet.world.random.uniform(8.0, 14.0), freed)
-
-
-def _pause_between_beat_and_answer(fleet: Fleet) -> None:
-    """Beats are slow, and agents are stopped again and again for longer than their lease."""
-    random = fleet.world.random
-    fleet.broken += 1
-    for node in fleet.nodes:
-        for scheduler in fleet.schedulers:
-            fleet.network.weather(node.host, scheduler.process.host).slow = 0.5
-            fleet.network.weather(scheduler.process.host, node.host).slow = 0.5
-
-    def pause(node: Node) -> None:
-        agent = node.agent
-        if fleet.world.now < 60.0 and agent is not None:
-            agent.pause()
-            fleet.world.later(14.0, agent.resume)
-            fleet.world.later(14.0 + random.uniform(3.0, 6.0), pause, node)
-
-    for node in fleet.nodes:
-        fleet.world.later(random.uniform(4.0, 8.0), pause, node)
-    fleet.world.later(80.0, lambda: setattr(fleet, "broken", fleet.broken - 1))
-
-
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "leader compare",
@@ -368,33 +288,68 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "read after renew",
         "a renewed lease does not prove that the session holds",
         lambda: patch.object(WorkerLeases, "verify_alive", _only_renew),
-        plan=_cut_from_leader_with_old_news,
+        plan=moments.cut_from_leader_with_old_news,
         fleet=LONG_EXCLUSIVE,
     ),
     Mutation(
         "proof wait of exclusive tasks",
         "a stop task goes on elsewhere only when its warden has killed it for certain",
         lambda: patch.object(losses, "arm_exclusive", _no_proof_wait),
-        plan=_cut_from_leader,
+        plan=moments.cut_from_leader,
         fleet=LONG_EXCLUSIVE,
     ),
     Mutation(
         "deadline from the send",
         "a worker stops before its lease can have ended",
         lambda: patch.object(agent_lease.Lease, "acked", _acked_from_receipt(agent_lease.Lease.acked)),
-        plan=_pause_between_beat_and_answer,
+        plan=moments.pause_between_beat_and_answer,
         fleet={"ttl": 10.0, "load": Load(tasks=150, within=60.0, noops=0.0, durations=(0.05, 0.2))},
     ),
     Mutation(
         "connect counter",
         "a copy of a worker, or an old hello that comes late, takes no session over",
         lambda: patch.dict(core.HANDLERS, {e.HelloReceived: _hello_with_any_counter(sessions.on_hello)}),
-        plan=_overtaken_hellos,
+        plan=moments.overtaken_hellos,
         fleet={
             "replicas": 1,
             "ttl": 10.0,
             "load": Load(tasks=200, within=40.0, noops=0.0, exclusive=1.0, durations=(1.0, 3.0)),
         },
+    ),
+    Mutation(
+        "grace of a new leader",
+        "who could not say Hello to a leadership yet is not missed by it",
+        lambda: patch.object(memory, "Storm", _no_grace),
+        ("kill schedulers", "pause etcd", "kill etcd", "kill leader"),
+        fleet={"ttl": 3.0},
+    ),
+    Mutation(
+        "nothing while all are gone",
+        "when all workers went at once, the fault is believed to be ours",
+        lambda: patch.object(storm, "next_chance", _chance_of_all(storm.next_chance)),
+        plan=moments.schedulers_return_before_the_network,
+        fleet={"ttl": 3.0},
+    ),
+    Mutation(
+        "pause of a storm",
+        "when many are lost within a minute, nothing is given away for a while",
+        lambda: patch.object(storm, "note_gone", _believe_each),
+        plan=moments.lose_all_but_one,
+        fleet={"nodes": 5, "ttl": 3.0},
+    ),
+    Mutation(
+        "hold of a planned restart",
+        "who announced to be back is waited for, by the next leader too",
+        lambda: patch.object(storm, "hold_of", _forget_hold),
+        ("upgrade agent",),
+        fleet={"ttl": 3.0},
+    ),
+    Mutation(
+        "a second Hello after a late one",
+        "a worker that came back under a lease that it could not renew any more keeps what runs",
+        lambda: patch.object(sessions, "live_is_gone", _no_second_hello(losses.live_is_gone)),
+        ("upgrade agent", "stall watches", "lag watches", "late writes"),
+        fleet={"ttl": 3.0},
     ),
     Mutation(
         "starts end with their stream",
@@ -406,7 +361,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "output acknowledged when it is on disk",
         "a relay that is killed loses nothing that an agent has forgotten",
         lambda: patch.multiple(LogIngest, _take=_ack_early(LogIngest._take), _ack=_ack_taken),
-        plan=_kill_relay_with_slow_disk,
+        plan=moments.kill_relay_with_slow_disk,
         fleet={"relay": True, "load": Load(tasks=60, within=20.0, noops=0.0, lines=20)},
     ),
     Mutation(
@@ -426,14 +381,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "high-water mark",
         "a process that saw the store go back does not lead as if nothing had happened",
         lambda: patch.object(HighWater, "answered", lambda *_: None),
-        plan=_restore_under_running_schedulers,
+        plan=moments.restore_under_running_schedulers,
         fleet={"replicas": 2},
     ),
     Mutation(
         "guarded deletion of live",
         "a deletion that had to wait does not meet the live key of a newer session",
         lambda: patch.object(Shell, "_seal", _delete_any_live(Shell._seal)),
-        plan=_fill_etcd_while_nodes_restart,
+        plan=moments.fill_etcd_while_nodes_restart,
         fleet={"ttl": 3.0},
     ),
 )

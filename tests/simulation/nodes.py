@@ -8,8 +8,9 @@ starts the warden again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from tenure_worker_agent.domain.results import Result
 from tenure_worker_agent.drivers.catalog import TASK_TYPES, Catalog
 from tenure_worker_agent.drivers.process import Node as NodeFacts
 from tenure_worker_agent.shell import Shell
+from tenure_worker_agent.wiring import GOODBYE_SECONDS
 from tests.simulation.calls import Channel
 from tests.simulation.effects import Effects
 from tests.simulation.network import Network
@@ -39,6 +41,8 @@ from tests.simulation.warden_model import Warden, WardenEnd
 from tests.simulation.world import Host, Process, World
 
 HOLD: Final = 0.025
+LONGEST_RESTART: Final = 30.0
+"""Seconds for which agents that are told to end ask to be waited for: the default of `hold`."""
 RESTART_AFTER: Final = (0.3, 2.0)
 """Seconds until the service manager starts a warden again."""
 
@@ -169,6 +173,10 @@ class Node:
         self.agent: Process | None = None
         self.shell: SimulatedShell | None = None
         self.powered = True
+        self.harmed = False
+        """Something happened to it, to its processes, to its way to a scheduler, or to its lease."""
+        self.upgraded_at = 0.0
+        """When the agent that is being installed can start."""
         self.gave_up: list[str] = []
         """Why agents ended for good."""
         self.exits = 0
@@ -202,6 +210,9 @@ class Node:
         warden = self.warden
         if warden is None or not warden.process.alive or (self.agent is not None and self.agent.alive):
             return
+        if self.upgraded_at > self.world.now:
+            self.world.later(self.upgraded_at - self.world.now, warden.process.soon, self._start_agent)
+            return
         self._generation += 1
         self.agent = process = Process(self.world, f"{self.name}.agent{self._generation}", self.host)
         with process.entered():
@@ -212,7 +223,7 @@ class Node:
         spare = f"spare-{self.world.random.getrandbits(64):016x}"
         identity: Any = IdentityOnDisk(self.host)
         shell = SimulatedShell(
-            Agent(self.schedulers, identity.read(spare)),
+            Agent(self.schedulers, identity.read(spare), LONGEST_RESTART),
             Introduction(
                 worker=self.name,
                 version="simulated",
@@ -279,6 +290,21 @@ class Node:
                 complain(f"{self.name} was told to start {start.fence}")
 
     # --- faults --------------------------------------------------------------------------------------------
+
+    def upgrade_agent(self, seconds: float, ended: Callable[[], object]) -> None:
+        """SIGTERM: the agent announces that and ends; the next one can start after so many seconds."""
+        process, shell = self.agent, self.shell
+        if process is not None and process.alive and shell is not None:
+            self.upgraded_at = self.world.now + seconds
+            process.on_death.append(ended)
+            process.start(self._end(process, shell))
+
+    async def _end(self, process: Process, shell: SimulatedShell) -> None:
+        """As `tenure_worker_agent.wiring` and the supervision of its process do."""
+        shell.post(e.StopRequested())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(shell.finished.wait(), GOODBYE_SECONDS)
+        process.kill()
 
     def kill_agent(self) -> None:
         if self.agent is not None:

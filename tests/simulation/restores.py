@@ -26,27 +26,29 @@ LIFE: Final = (0.5, 12.0)
 """Seconds between the backup and its restore."""
 
 
-def by_the_book(fleet: Fleet) -> None:
-    """A backup now, and some seconds later the cluster goes back to it."""
-    _begin(fleet, _Operator)
+def by_the_book(fleet: Fleet) -> bool:
+    """A backup now, and some seconds later the cluster goes back to it; False: not now."""
+    return _begin(fleet, _Operator)
 
 
-def carelessly(fleet: Fleet) -> None:
+def carelessly(fleet: Fleet) -> bool:
     """As `by_the_book`, but one scheduler is overlooked."""
-    _begin(fleet, _Careless)
+    return _begin(fleet, _Careless)
 
 
-def under_running_schedulers(fleet: Fleet) -> None:
+def under_running_schedulers(fleet: Fleet) -> bool:
     """As `by_the_book`, but the schedulers are stopped only when the new incarnation is refused."""
-    _begin(fleet, _Thoughtless)
+    return _begin(fleet, _Thoughtless)
 
 
-def _begin(fleet: Fleet, operator: type[_Operator]) -> None:
+def _begin(fleet: Fleet, operator: type[_Operator]) -> bool:
     """Nothing happens while another restore is under way, or before there is a cluster."""
-    if not fleet.restoring and fleet.record.n:
-        fleet.restoring = True
-        fleet.broken += 1
-        operator(fleet).start()
+    if fleet.restoring or not fleet.record.n:
+        return False
+    fleet.restoring = True
+    fleet.broken += 1
+    operator(fleet).start()
+    return True
 
 
 class _Operator:
@@ -84,6 +86,7 @@ class _Operator:
         fleet.etcd.restore(store)
         fleet.record.restored(backup)
         fleet.effects.restored(before)
+        fleet.declared.restored(store)
         fleet.users.told.restored(backup.era, backup.revision)
 
     async def _declare(self) -> None:

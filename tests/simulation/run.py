@@ -25,7 +25,7 @@ from typing import Final
 
 import structlog
 
-from tests.simulation import faults
+from tests.simulation import plans
 from tests.simulation.fleet import MEMORY, Fleet, Outcome
 from tests.simulation.mutations import MUTATIONS, Mutation
 from tests.simulation.world import Circling, World
@@ -34,27 +34,29 @@ TASKS: Final = 101
 """Tasks of one run."""
 WITH_RELAY: Final = 20
 """Every how many seeds tasks write output, and there is a relay."""
+FULL: Final = 2000
+"""From so many seeds on a run has to see enough of everything."""
+LEAST_TASKS: Final = 200_000
+LEAST_OF_EACH: Final = 10
+"""Of every kind of fault, those that met something to break."""
+CHUNKS: Final = 5
+"""How many chunks of seeds one process runs: it keeps some megabytes of each seed."""
 _COMMAND: Final = "python -m tests.simulation"
 
 
 def simulate(seed: int, tasks: int = TASKS, mutation: str = "") -> Outcome:
     """Run one seed, on request without one of the protocol's guards."""
-    # Collected in the middle of a run, what killed processes left behind would still act, at no fixed moment.
-    gc.disable()
     try:
         if mutation:
             return mutation_named(mutation).run(seed)
         with World(seed) as world:
             fleet = Fleet(world, tasks=tasks, relay=seed % WITH_RELAY == 0)
             try:
-                return fleet.run(faults.plan)
+                return fleet.run(plans.plan)
             finally:
                 fleet.close()
     except Circling as error:
         return Outcome(seed, [str(error)])
-    finally:
-        gc.enable()
-        gc.collect()
 
 
 def mutation_named(name: str) -> Mutation:
@@ -70,6 +72,7 @@ class Totals:
     tasks: int = 0
     executions: int = 0
     lost_attempts: int = 0
+    lost_workers: int = 0
     fenced: int = 0
     orphans: int = 0
     gave_up: int = 0
@@ -88,6 +91,7 @@ class Totals:
         self.tasks += outcome.tasks
         self.executions += outcome.executions
         self.lost_attempts += outcome.lost_attempts
+        self.lost_workers += outcome.lost_workers
         self.fenced += outcome.fenced
         self.orphans += outcome.orphans
         self.gave_up += outcome.gave_up
@@ -104,11 +108,15 @@ class Totals:
 
 
 def quiet(folder: str = "") -> None:
-    """Say nothing but what was found; what is loaded by now is no garbage."""
+    """Say nothing but what was found.
+
+    And let nothing be swept up: in the middle of a run, what killed processes left behind would still act, at
+    no fixed moment; after it, that takes longer than to begin another process now and then.
+    """
+    gc.disable()
     tempfile.tempdir = folder or None
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     ignore_the_dead()
-    gc.freeze()
 
 
 def ignore_the_dead() -> None:
@@ -123,7 +131,7 @@ def run_many(seeds: Iterable[int], tasks: int, mutation: str, workers: int) -> T
     context = multiprocessing.get_context("fork")
     with (
         tempfile.TemporaryDirectory(dir=MEMORY, prefix="tenure-simulation-") as folder,
-        context.Pool(workers, initializer=partial(quiet, folder), maxtasksperchild=200) as pool,
+        context.Pool(workers, initializer=partial(quiet, folder), maxtasksperchild=CHUNKS) as pool,
     ):
         run = partial(simulate, tasks=tasks, mutation=mutation)
         for outcome in pool.imap_unordered(run, seeds, chunksize=1 if mutation else 4):
@@ -153,6 +161,7 @@ def main() -> None:
         again = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
         os.execve(sys.executable, again, {**os.environ, "PYTHONHASHSEED": "0"})
     if options.seed is not None:
+        gc.disable()
         ignore_the_dead()
         outcome = simulate(options.seed, options.tasks, options.mutation)
         tell(outcome, options.mutation)
@@ -165,7 +174,31 @@ def main() -> None:
     if options.report:
         text = json.dumps(vars(totals), indent=2)
         options.report.write_text(text + "\n", encoding="utf-8")
-    sys.exit(bool(totals.failing))
+    short = shortfalls(totals) if totals.seeds >= FULL else []
+    for sentence in short:
+        print(f"too little to prove anything: {sentence}")
+    sys.exit(bool(totals.failing or short))
+
+
+def shortfalls(totals: Totals) -> list[str]:
+    """Of what did a full run see too little? Each check needs something that could have failed it."""
+    found = []
+    if totals.tasks < LEAST_TASKS:
+        found.append(f"{totals.tasks} tasks, at least {LEAST_TASKS} are wanted")
+    for name in plans.ALL_KINDS:
+        if totals.faults[name] < LEAST_OF_EACH:
+            found.append(
+                f"{name!r} happened {totals.faults[name]} times, at least {LEAST_OF_EACH} are wanted"
+            )
+    needed = {
+        "no worker was declared lost": totals.lost_workers,
+        "no report of an attempt that was given away was refused": totals.fenced,
+        "no effect of an attempt that was given away was refused": totals.stale_effects,
+        "no attempt of an incarnation before a restore was fenced": totals.orphans,
+        "no scheduler saw the store go back": totals.gave_up,
+        "no agent reached its leader through a follower": totals.handed_on,
+    }
+    return found + [sentence for sentence, count in needed.items() if not count]
 
 
 def _parsed() -> argparse.Namespace:
@@ -190,7 +223,8 @@ def print_totals(totals: Totals, seconds: float) -> None:
     print(f"{totals.seeds} seeds, {totals.tasks} tasks, {hours:.1f} virtual hours in {seconds:.0f} s")
     for name, count in sorted(totals.faults.items(), key=lambda item: -item[1]):
         print(f"    {count:6}  {name}")
-    print(f"executions {totals.executions}, lost attempts {totals.lost_attempts}, commits {totals.commits}")
+    print(f"executions {totals.executions}, commits {totals.commits}")
+    print(f"workers declared lost {totals.lost_workers}, attempts lost {totals.lost_attempts}")
     print(f"orphans of a restored store fenced {totals.orphans}, schedulers that saw it {totals.gave_up}")
     print(f"stale reports refused {totals.fenced}, stale effects refused {totals.stale_effects}")
     print(f"calls repeated {totals.failed_calls}, sessions through a follower {totals.handed_on}")

@@ -9,12 +9,16 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.simulation.mutations import MUTATIONS, Mutation
+from tests.simulation.plans import ALL_KINDS
+from tests.simulation.run import LEAST_OF_EACH, Totals, shortfalls
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 40
@@ -44,6 +48,7 @@ def test_no_seed_violates_anything(tmp_path: Path) -> None:
     assert found["seeds"] == SEEDS
     assert found["tasks"] >= 100 * SEEDS
     assert found["lost_attempts"] > 0, "faults have to hurt"
+    assert found["lost_workers"] > 0, "the rules for losses need some to judge"
     assert found["fenced"] > 0, "a run in which nothing stale was refused proves nothing"
     assert found["handed_on"] > 0, "some agents have to reach their leader through a follower only"
     assert len(found["faults"]) > 20
@@ -66,6 +71,28 @@ def test_the_loss_of_a_guard_is_noticed(mutation: Mutation) -> None:
     result = run("--mutation", mutation.name, "--seeds", str(MOST_SEEDS))
     assert result.returncode == 1, f"nothing noticed that {mutation.name} is gone:\n{result.stdout}"
     assert "again: " in result.stdout
+
+
+def test_a_full_run_that_saw_too_little_proves_nothing() -> None:
+    counts = Counter(dict.fromkeys(ALL_KINDS, LEAST_OF_EACH))
+    enough = Totals(
+        seeds=2000,
+        tasks=200_000,
+        faults=counts,
+        lost_workers=1,
+        fenced=1,
+        stale_effects=1,
+        orphans=1,
+        gave_up=1,
+        handed_on=1,
+    )
+    assert shortfalls(enough) == []
+    rarely = counts - Counter({"kill etcd": 1})
+    assert shortfalls(replace(enough, faults=rarely)) == [
+        "'kill etcd' happened 9 times, at least 10 are wanted"
+    ]
+    assert shortfalls(replace(enough, tasks=199_999)) == ["199999 tasks, at least 200000 are wanted"]
+    assert len(shortfalls(Totals())) == 1 + len(ALL_KINDS) + 6
 
 
 def test_a_wrong_mutation_is_refused_by_name() -> None:

@@ -156,6 +156,7 @@ class World:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        asyncio._set_running_loop(None)
         self._restore.__exit__(None, None, None)
 
 
@@ -266,21 +267,22 @@ class Process:
         ready = self.loop.ready
         world = self.world
         world.current = self
+        # It stays the running one until the next turn: outside of processes nobody asks for one.
         asyncio._set_running_loop(self.loop)
         try:
             for _ in range(len(ready)):
                 handle = ready.popleft()
-                if not handle.gone:
-                    try:
-                        handle.callback(*handle.args)
-                    except Exception as error:  # noqa: BLE001  (as an event loop does)
-                        world.failures.append(f"{self.name}: {handle.callback}: {error!r}")
+                if handle.gone:
+                    continue
+                try:
+                    handle.callback(*handle.args)
+                except Exception as error:  # noqa: BLE001  (as an event loop does)
+                    world.failures.append(f"{self.name}: {handle.callback}: {error!r}")
                 if not self._runs:
-                    break
+                    return
         finally:
             world.current = None
-            asyncio._set_running_loop(None)
-        if ready and self._runs:
+        if ready:
             self.wake()
 
     @property
@@ -344,7 +346,10 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Handle:
         handle = Handle(callback, args)
         self.ready.append(handle)
-        self.process.wake()
+        process = self.process
+        if not process._scheduled:
+            process._scheduled = True
+            process.world._ready.append(process)
         return handle
 
     call_soon_threadsafe = call_soon

@@ -287,9 +287,11 @@ class Worker:
         "processed",
         "reason",
         "reduced_guarantees",
+        "resumed_at",
         "sent",
         "sent_number",
         "session",
+        "spared_until",
         "stream",
         "suspects",
         "task_types",
@@ -330,6 +332,8 @@ class Worker:
         self.gone_evidence = LossEvidence.LEASE_EXPIRED
         self.gone_saw = ""
         """What that proof was: one sentence."""
+        self.spared_until: Instant = NEVER
+        """Until when a worker that was just heard may say Hello again, though its lease ended."""
         self.attempts: dict[str, Task] = {}
         """Open attempts by task."""
         self.suspects: dict[str, Task] = {}
@@ -351,6 +355,7 @@ class Worker:
         self.deleting = False
         """A guarded deletion of `live` is under way."""
         self.joining: JoinStep | None = None
+        self.resumed_at: Instant = NEVER  # when it last said Hello under the lease that it had
         self.greeted = False
         """It said Hello to this leader: what is missed of it from now on, it missed itself."""
         self.phase = 0

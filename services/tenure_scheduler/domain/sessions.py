@@ -326,6 +326,7 @@ def _resume(world: World, worker: Worker, event: HelloReceived) -> None:
     describe(worker, event.hello)
     worker.hold_until_ns = 0
     serve_again(world, worker)
+    worker.resumed_at = world.now.boot
     world.touch_worker(worker)
     _attach(world, worker, JoinStep("", event.stream, event.direct, event.hello, 0, True, True))
 

@@ -3,7 +3,8 @@
 A single loss is believed; many at once are more likely a fault of the control plane, and giving their tasks
 away would do more harm than waiting. Nothing is declared lost in the grace after the start of a leadership,
 unless the worker has said Hello to this leader since, or after a stall of our own, in a storm (paused, then
-slowly), or when all of two or more workers went at once.
+slowly), or when all of two or more workers went at once. A worker that came back under a lease that was about
+to end has a moment to say Hello once more.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def next_chance(world: World, worker: Worker, *, held: bool = True) -> Instant |
     if storm.all_lost:
         return None
     hold = hold_of(world, worker) if held else now.boot
-    chance = max(now.boot, hold, grace_of(world, worker))
+    chance = max(now.boot, hold, grace_of(world, worker), worker.spared_until)
     return max(chance, storm.next_at) if storm.active else chance
 
 

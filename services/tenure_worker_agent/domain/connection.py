@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 GREETING_PATIENCE: Final = 15.0
+SHORTEST_PATIENCE: Final = 1.0
+PARTING: Final = 1.5
+"""Seconds that it takes to give an unanswered Hello up and to say the next one."""
 REFUSED_PAUSE: Final = 2.0
 DIRECT_AGAIN: Final = 10.0
 """Seconds that a detour lasts at least: a leader that answers now and then does not change it each time."""
@@ -72,6 +75,7 @@ class Connection:
         self._leaving = False
         self._retry_at: Instant = FOREVER
         self._patience: Instant = FOREVER
+        self._longest_patience = GREETING_PATIENCE
         self._failures = 0
         self._redirects = 0
         self._asked = ""
@@ -82,6 +86,8 @@ class Connection:
         """Whether the present Hello asked for that."""
         self._direct_from: Instant = FOREVER
         """When a detour may end."""
+        self._avoid = ""
+        """Who was silent until our patience ended, be it behind a detour: the next Hello goes elsewhere."""
         self._unreached = ""
         """Where no scheduler answered a Hello of ours, last of all."""
         self._told: set[str] = set()
@@ -110,6 +116,7 @@ class Connection:
         elif self.phase is Phase.GREETING and boot >= self._patience:
             self._complain("the scheduler does not answer the hello")
             self._not_reached()
+            self._avoid = self._unreached
             self.close()
 
     def _dial(self) -> None:
@@ -137,7 +144,7 @@ class Connection:
             return
         self.phase = Phase.GREETING
         self.stream += 1
-        self._patience = self._turn.now.boot + GREETING_PATIENCE
+        self._patience = self._turn.now.boot + self._longest_patience
         hello = Hello(
             instance=identity.instance,
             boot_id=self.boot_id,
@@ -149,8 +156,8 @@ class Connection:
             reduced=self.reduced,
             forward=bool(self._through),
         )
-        self._asked, self._detour = self._through or self._places.for_session(), hello.forward
-        self._through = ""
+        self._asked, self._detour = self._through or self._places.for_session(self._avoid), hello.forward
+        self._through = self._avoid = ""
         self._turn.do(OpenStream(self.stream, self._asked, hello))
 
     def welcomed(self, event: Welcomed) -> bool:
@@ -165,6 +172,9 @@ class Connection:
         self._told.clear()
         identity.welcomed_by(event.incarnation, event.epoch, event.connect)
         self._places.learn(event.schedulers)
+        # Who asked a leader that froze has to find the next one within its grace, a term and a margin.
+        patience = max(SHORTEST_PATIENCE, event.ttl + event.margin - PARTING)
+        self._longest_patience = min(GREETING_PATIENCE, patience)
         facts: dict[str, object] = {"session": event.session, "epoch": event.epoch}
         if self._detour:
             self._direct_from = self._turn.now.boot + DIRECT_AGAIN

@@ -25,11 +25,16 @@ class Places:
         if address and address not in self.all:
             self.all.append(address)
 
-    def for_session(self) -> str:
-        """Where to say Hello: to the leader if one was named, else to one after the other."""
+    def for_session(self, avoid: str = "") -> str:
+        """Where to say Hello: to the leader if one was named, else to one after the other.
+
+        Whoever is to be avoided is skipped if there are others.
+        """
         address, self.leader = self.leader, ""
-        if address:
+        if address and address != avoid:
             return address
+        if self.all[self._next % len(self.all)] == avoid:
+            self._next += 1
         self._next += 1
         return self.all[(self._next - 1) % len(self.all)]
 

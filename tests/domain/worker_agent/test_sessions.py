@@ -219,6 +219,31 @@ def test_an_unanswered_hello_is_given_up() -> None:
     assert rig.one(c.CloseStream)
 
 
+def test_a_frozen_leader_is_given_up_before_the_grace_of_the_next_one_is_over() -> None:
+    rig = Rig().connected()
+    rig.lose_stream()
+    frozen = dialled(rig).address
+    rig.wait(TTL + MARGIN - 1.5)
+    assert rig.one(c.CloseStream)
+    rig.lose_stream()
+    assert dialled(rig).address != frozen
+
+
+def test_a_leader_that_was_silent_behind_a_detour_as_well_is_not_asked_next() -> None:
+    rig = Rig().begin()
+    assert dialled(rig).address == "s1:1"
+    assert sent_to(rig, "s2:1").address == "s2:1"
+    rig.wait(20)
+    rig.lose_stream()
+    assert dialled(rig).address == "s1:1"
+    assert sent_to(rig, "s2:1").hello.forward
+    rig.wait(20)
+    rig.lose_stream()
+    assert dialled(rig).address == "s1:1", "it may lead by now"
+    rig.lose_stream()
+    assert dialled(rig).address == "s2:1", "once is enough"
+
+
 def test_a_stop_ends_the_stream_and_leaves_tasks_alone() -> None:
     rig = Rig().connected()
     rig.command(process(1))
