@@ -25,15 +25,16 @@ def _fetch(address: str) -> str:
     return text
 
 
+def syncs(metrics: dict[str, float]) -> float:
+    """How often it has synced its log since it started."""
+    return metrics[f"{_SYNCED}_count"]
+
+
 def slower_syncs(metrics: dict[str, float], seconds: float) -> float:
-    """How many syncs of its log have taken so long, as far as etcd's buckets tell: rather too few."""
-    bounds = [
-        float(found[1])
-        for name in metrics
-        if (found := re.match(rf'{_SYNCED}_bucket{{le="([\d.]+)"}}', name))
-    ]
-    bound = min(bound for bound in bounds if bound >= seconds)
-    return metrics[f"{_SYNCED}_count"] - metrics[f'{_SYNCED}_bucket{{le="{bound:g}"}}']
+    """How many of these took so long, or as long as the next lower one of etcd's bounds: 128, 256, 512 ms."""
+    bounds = re.findall(rf'{_SYNCED}_bucket{{le="([\d.]+)"}}', "\n".join(metrics))
+    bound = max((bound for bound in bounds if float(bound) <= seconds), key=float)
+    return syncs(metrics) - metrics[f'{_SYNCED}_bucket{{le="{bound}"}}']
 
 
 def defragmentations(metrics: dict[str, float]) -> float:

@@ -5,13 +5,15 @@ Each looks at etcd for evidence that it has happened, and is not counted without
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Final
 
 from tenure_runtime.etcd.errors import EtcdCompacted, EtcdNoSpace
 from tenure_runtime.etcd.ops import delete_prefix
 from tests.faults import slow_sync
-from tests.faults.etcd_metrics import defragmentations, read, slower_syncs
+from tests.faults.etcd_metrics import defragmentations, read, slower_syncs, syncs
 from tests.faults.fleet import ETCD_QUOTA
 from tests.faults.kinds.base import ANY, Fault, Scene, kind
 from tests.faults.kinds.processes import OnAllMembers
@@ -23,19 +25,20 @@ if TYPE_CHECKING:
 JUNK: Final = b"/junk/"
 """Beside everything that the fleet keeps."""
 _PIECE: Final = 1 << 20
+_MISSED: Final = 10
+"""Revisions that a scheduler has not seen when they are compacted away."""
 _WAIT: Final = 30.0
 
 
-async def compact(scene: Scene) -> int:
-    """Forget everything but what is current, once the recorder has seen every revision of every task.
+async def until_recorded(scene: Scene) -> int:
+    """Wait until the recorder has seen every record of every task up to now; the revision of now.
 
-    Its watch may have to begin anew all the same, when it breaks just now; then it misses revisions, and the
-    checks have less to look at.
+    What is compacted after that it needs no more, unless its watch breaks at this very moment: then it begins
+    anew, misses revisions, and the checks have less to look at.
     """
     found = await scene.store.range(scene.keys.tasks, prefix=True, keys_only=True)
     newest = max((kv.mod_revision for kv in found.kvs), default=0)
     await eventually(lambda: scene.recorded() >= newest, within=_WAIT, what="the recorder has seen all")
-    await scene.store.compact(found.revision)
     return found.revision
 
 
@@ -59,17 +62,20 @@ class EtcdFull(OnAllMembers):
         assert not await self._takes_writes(), "etcd takes writes under its alarm NOSPACE"
 
     async def heal(self) -> None:
-        store = self.scene.store
-        await store.txn((), [delete_prefix(JUNK)])
-        await compact(self.scene)
-        for endpoint in self.fleet.etcd_addresses:
-            await store.defragment(endpoint)
+        await self.scene.store.txn((), [delete_prefix(JUNK)])
+        await until_recorded(self.scene)
         await eventually(self._let_through, within=_WAIT, what="etcd takes writes again")
 
     async def _let_through(self) -> bool:
-        """Disarm, and see whether that lasts: a member that is behind may raise the alarm again."""
-        for alarm in await self.scene.store.alarms():
-            await self.scene.store.disarm(alarm)
+        """Free space as an operator does, and see whether that lasts: the alarm may be raised again."""
+        freed = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tenure.cli", "cluster", "free-space", "--json"),
+            *("--etcd", ",".join(self.fleet.etcd_addresses)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, complaint = await freed.communicate()
+        assert not freed.returncode, f"tenure cluster free-space: {complaint.decode().strip()}"
         return await self._takes_writes()
 
     async def _takes_writes(self) -> bool:
@@ -96,10 +102,14 @@ class EtcdCompactedUnderAWatch(Fault):
         self._ways = [way for name in members for way in ((scheduler, name), (name, scheduler))]
         self.fleet.links.cut(self._ways)
         await self.fleet.pause(scheduler)
-        behind = self.scene.recorded()
-        await eventually(lambda: self.scene.recorded() > behind, within=_WAIT, what="others commit meanwhile")
-        compacted = await compact(self.scene)
-        assert compacted > behind + 1, f"nothing was compacted between {behind} and {compacted}"
+        # Asked of etcd now: nothing newer can have reached the scheduler.
+        behind = (await self.scene.store.count(self.scene.keys.leader)).revision
+        missed = behind + _MISSED
+        await eventually(
+            lambda: self.scene.recorded() >= missed, within=_WAIT, what="others commit meanwhile"
+        )
+        compacted = await until_recorded(self.scene)
+        await self.scene.store.compact(compacted)
         try:
             await self.scene.store.range(self.scene.keys.leader, revision=behind + 1)
         except EtcdCompacted:
@@ -119,7 +129,7 @@ class EtcdDefragmented(OnAllMembers):
     hold = (0.0, 0.5)
 
     async def inject(self) -> None:
-        await compact(self.scene)
+        await self.scene.store.compact(await until_recorded(self.scene))
         for address in self.fleet.etcd_addresses:
             before = defragmentations(await read(address))
             await self.scene.store.defragment(address)
@@ -135,7 +145,7 @@ class EtcdSlowSync(Fault):
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
-        self._seconds = scene.rng.choice((0.05, 0.1, 0.25, 0.5))
+        self._seconds = scene.rng.choice((0.14, 0.28, 0.55))
         self._all = scene.rng.random() < 1 / 3
         """One machine's disk, or one that they share."""
 
@@ -149,18 +159,25 @@ class EtcdSlowSync(Fault):
         return self.one_of(members, free)
 
     async def inject(self) -> None:
-        self._before = {name: await self._slow(name) for name in self.targets}
         for name in self.targets:
             self.fleet.slow_down(name, self._seconds)
+        self._before = {name: await self._counts(name) for name in self.targets}
 
-    async def _slow(self, name: str) -> float:
-        return slower_syncs(await read(self.fleet.part(name).address), self._seconds)
+    async def _counts(self, name: str) -> tuple[float, float]:
+        """How many syncs there were, and how many of them slow ones."""
+        metrics = await read(self.fleet.part(name).address)
+        return syncs(metrics), slower_syncs(metrics, self._seconds)
 
     async def prove(self) -> None:
-        await eventually(self._all_grew, within=_WAIT, what="the members that were slowed down sync slowly")
+        await eventually(self._all_are_slow, within=_WAIT, what="the members sync, and each time slowly")
 
-    async def _all_grew(self) -> bool:
-        return all([await self._slow(name) > before for name, before in self._before.items()])
+    async def _all_are_slow(self) -> bool:
+        return all([await self._is_slow(name) for name in self.targets])
+
+    async def _is_slow(self, name: str) -> bool:
+        """At most one sync, which was under way already, has been a fast one."""
+        (before, slow_before), (now, slow_now) = self._before[name], await self._counts(name)
+        return slow_now > slow_before and now - before <= slow_now - slow_before + 1
 
     async def heal(self) -> None:
         for name in self.targets:
