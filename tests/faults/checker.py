@@ -17,6 +17,7 @@ from tests.faults.eras import as_it_stands
 from tests.faults.floors import shortfalls
 from tests.faults.history import (
     GAP,
+    OPENING,
     TORN,
     Begun,
     Cancelled,
@@ -328,7 +329,7 @@ def judge(history: History) -> Verdict:
     """All checks over one history."""
     history = as_it_stands(history)
     found = {name: check(history) for name, check in CHECKS.items()}
-    done = Counter(fault.kind for fault in history.all(Fault) if not fault.error)
+    done = Counter(f.kind for f in history.all(Fault) if not f.error and f.kind != OPENING)
     tasks = len({entry.task for entry in history.all(Submitted)})
     return Verdict(
         violations=[violation for violations in found.values() for violation in violations],

@@ -33,7 +33,9 @@ class Begun:
     capacity_milli: int
     """Thousandths of a processor that every worker offers."""
     kinds: tuple[str, ...] = ()
-    """The kinds of faults that were asked for by name; none: all of them were meant."""
+    """The kinds of faults that must have happened in the end."""
+    by_name: bool = False
+    """These kinds were asked for by name: that one cannot be had here is no excuse."""
     least_faults: int = 0
     """Fewer faults, kinds or tasks than these prove too little."""
     least_kinds: int = 0
@@ -150,6 +152,10 @@ class Read:
     reasons: tuple[str, ...] = ()
     """What the gap records said."""
     incarnation: int = 0
+
+
+OPENING: Final = "opening"
+"""The kind of the cuts with which every run begins: they count for no floor, since they need no director."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.keys import Keys
 from tests.faults import packets, report
 from tests.faults.checker import Verdict, judge
-from tests.faults.director import OPENING, Bounds, Director
+from tests.faults.director import OPENING_HOLD, Bounds, Director
 from tests.faults.fleet import CAPACITY_MILLI, FaultFleet, Shape
 from tests.faults.floors import OF_A_LONG_RUN, OF_A_SHORT_RUN, OF_ANY_RUN, Floor
 from tests.faults.history import Begun, History, LeftOut, Recorder, now
@@ -41,7 +41,7 @@ SHORT: Final = {"minutes": 2.5, "tasks": 600, "agents": 5, "lanes": 2}
 MOST_FAULTS: Final = 10_000
 OPENING_SECONDS: Final = 6.0
 """For how long tasks run in peace at first."""
-LASTING_SECONDS: Final = OPENING_SECONDS + OPENING[1] + 2.0
+LASTING_SECONDS: Final = OPENING_SECONDS + OPENING_HOLD[1] + 2.0
 LASTING_PER_AGENT: Final = 2
 """Tasks that outlive the opening: the emptiest worker gets the next one, so that each holds some."""
 SETTLE_SECONDS: Final = 120.0
@@ -89,7 +89,8 @@ def _begun(plan: Plan) -> Begun:
         at=now(),
         seed=plan.seed,
         capacity_milli=CAPACITY_MILLI,
-        kinds=tuple(plan.kinds),
+        kinds=tuple(plan.kinds or (KINDS if plan.floor.every_kind else ())),
+        by_name=bool(plan.kinds),
         least_faults=plan.floor.faults,
         least_kinds=plan.floor.kinds,
         least_tasks=plan.floor.tasks,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +14,7 @@ import pytest
 from tests.faults import floors, report
 from tests.faults.checker import judge
 from tests.faults.director import TRIES, Bounds, Director
-from tests.faults.history import Begun, Fault, History, LeftOut, Recorder, Submitted, now
+from tests.faults.history import OPENING, Begun, Fault, History, LeftOut, Recorder, Submitted, now
 from tests.faults.kinds import base
 from tests.faults.run import floor_of
 
@@ -56,15 +58,29 @@ def test_a_run_that_did_too_little_says_so(entries: list[Any], sentence: str) ->
 
 
 def test_a_kind_that_was_asked_for_must_have_happened() -> None:
-    asked = Begun(at=0, seed=1, capacity_milli=1, kinds=("node-killed", "link-down", "fleet-lost"))
-    assert shortfalls(asked, a_fault("node-killed"), LeftOut(kind="link-down", why="it needs root")) == [
+    kinds = ("node-killed", "link-down", "fleet-lost")
+    asked = Begun(at=0, seed=1, capacity_milli=1, kinds=kinds, by_name=True)
+    seen = (a_fault("node-killed"), LeftOut(kind="link-down", why="it needs root"))
+    never = "fleet-lost was to happen and its turn never came."
+    assert shortfalls(asked, *seen) == [
         "link-down was asked for and cannot be had here: it needs root",
-        "fleet-lost was asked for and its turn never came.",
+        never,
     ]
+    assert shortfalls(dataclasses.replace(asked, by_name=False), *seen) == [never]
 
 
 def test_one_failure_is_forgiven_to_a_kind_that_works() -> None:
     assert shortfalls(a_fault("node-killed"), a_fault("node-killed", "etcd was away")) == []
+
+
+def test_the_opening_alone_is_no_fault() -> None:
+    begun = Begun(at=0, seed=1, capacity_milli=1, least_faults=1, least_kinds=1)
+    verdict = judge(History([begun, a_fault(OPENING)]))
+    assert verdict.kinds == {}
+    assert [found.partition(",")[0] for found in verdict.shortfalls] == [
+        "0 faults were injected and healed",
+        "0 kinds of faults were injected",
+    ]
 
 
 def test_failures_are_told_and_fail_the_judgement() -> None:
@@ -92,7 +108,7 @@ def test_a_run_of_a_known_size_is_held_to_it(arguments: str, floor: floors.Floor
 
 
 def test_a_long_run_is_held_to_what_the_project_promises() -> None:
-    assert floors.Floor(faults=300, kinds=20, tasks=5000) == floors.OF_A_LONG_RUN
+    assert floors.Floor(faults=300, kinds=20, tasks=5000, every_kind=True) == floors.OF_A_LONG_RUN
 
 
 class _NoFleet:
@@ -130,6 +146,32 @@ class _Broken(base.Fault):
 
     async def heal(self) -> None:
         self._fail("heal")
+
+
+class _Wide(_Broken):
+    """Needs the whole fleet for itself."""
+
+    async def choose(self, free: Collection[str]) -> Sequence[str]:
+        return self.fleet.names if set(self.fleet.names) <= set(free) else []
+
+
+async def test_a_kind_that_needs_the_whole_fleet_has_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six lanes are always at work on one part each; nothing but waiting ever leaves all six free."""
+    monkeypatch.setattr(_NoFleet, "names", tuple(f"worker-{n}" for n in range(6)))
+    monkeypatch.setattr(_Broken, "hold", (0.01, 0.02))
+    monkeypatch.setattr("tests.faults.director.BUSY_SECONDS", 0.0)
+    monkeypatch.setattr("tests.faults.director.SETTLE", (0.0, 0.0))
+    kinds = ["wide", *(f"narrow-{n}" for n in range(12))]
+    for name in kinds:
+        monkeypatch.setitem(base.KINDS, name, partial(_Wide if name == "wide" else _Broken, where=""))
+    recorder = Recorder(tmp_path)
+    director = Director(cast("Scene", _NoScene()), recorder, kinds, lambda sentence: None)
+    await director.run(Bounds(faults=120, until=now() + 60, lanes=6))
+    recorder.close()
+    times = Counter(fault.kind for fault in History.read(tmp_path).all(Fault))
+    assert times["wide"] >= 4  # as often as the others it would come nine times
 
 
 @pytest.mark.parametrize("where", ["inject", "prove", "heal"])
