@@ -36,7 +36,7 @@ LEADER_TTL: Final = 3.0
 CAPACITY_MILLI: Final = 8000
 DISK_MEGABYTES: Final = 64
 ETCD_QUOTA: Final = 128 << 20
-"""So small that it can be filled, and several times what the tasks of a long run take."""
+"""So small that it can be filled, and several times what a long run takes at some 5 kB for a task."""
 JUMPING: Final = ("worker-3", "scheduler-1")
 """Parts whose wall clock can jump."""
 ME: Final = "user"
