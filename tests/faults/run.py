@@ -159,7 +159,7 @@ async def _until_seen(store: EtcdClient, seen: StoreHistory) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 1 when anything was violated or the run proved nothing."""
-    options = _options(arguments)
+    options = sized(arguments)
     if options.list:
         print("\n".join(KINDS))
         return 0
@@ -211,7 +211,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--minutes", type=float, help="how long faults are injected")
     parser.add_argument("--faults", type=int, default=MOST_FAULTS, help="at most so many")
-    parser.add_argument("--tasks", type=int)
+    parser.add_argument("--tasks", type=int, help="as many a minute as usual, unless you say")
     parser.add_argument("--agents", type=int)
     parser.add_argument("--relays", type=int, default=1)
     parser.add_argument("--lanes", type=int, help="faults at the same time")
@@ -223,9 +223,14 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def sized(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What was asked for, with the size of a run filled in."""
     given = _parsed(arguments)
-    for name, value in (SHORT if given.short else LONG).items():
+    usual = SHORT if given.short else LONG
+    if given.tasks is None and given.minutes is not None:
+        # As many a minute as usual: thousands within two minutes leave a fleet no time for anything else.
+        given.tasks = max(1, round(usual["tasks"] * given.minutes / usual["minutes"]))
+    for name, value in usual.items():
         if getattr(given, name) is None:
             setattr(given, name, value)
     return given

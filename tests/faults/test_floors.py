@@ -16,7 +16,7 @@ from tests.faults.checker import judge
 from tests.faults.director import TRIES, Bounds, Director
 from tests.faults.history import OPENING, Begun, Fault, History, LeftOut, Recorder, Submitted, now
 from tests.faults.kinds import base
-from tests.faults.run import floor_of
+from tests.faults.run import floor_of, sized
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -190,3 +190,10 @@ async def test_a_fault_that_fails_is_written_down_and_tried_again(
     assert shortfalls(*history.entries) == [
         f"broken failed every time, {TRIES} in all, the last time with: it cannot {where}"
     ]
+
+
+def test_a_shorter_run_has_as_many_tasks_a_minute() -> None:
+    assert sized(["--minutes", "1.8"]).tasks == 520
+    assert sized(["--short", "--minutes", "5"]).tasks == 1200
+    assert sized(["--minutes", "1.8", "--tasks", "7"]).tasks == 7
+    assert (sized([]).tasks, sized(["--short"]).tasks) == (5200, 600)
