@@ -20,7 +20,7 @@ from tenure.local.fleet import Fleet
 from tenure.local.layout import service
 from tenure.local.plan import AGENT, ETCD, RELAY, SCHEDULER, Part, Plan
 from tenure.local.process_tree import send
-from tests.faults import boot_clock
+from tests.faults import boot_clock, slow_sync
 from tests.faults.gates import Callers, Gate, Links
 from tests.faults.packets import Networks
 from tests.support.disks import small_disk
@@ -35,6 +35,8 @@ TTL: Final = 3.0
 LEADER_TTL: Final = 3.0
 CAPACITY_MILLI: Final = 8000
 DISK_MEGABYTES: Final = 64
+ETCD_QUOTA: Final = 128 << 20
+"""So small that it can be filled, and several times what a long run takes at some 5 kB for a task."""
 JUMPING: Final = ("worker-3", "scheduler-1")
 """Parts whose wall clock can jump."""
 ME: Final = "user"
@@ -172,6 +174,13 @@ class FaultFleet(Fleet):
     def _boot_clock_file(self, name: str) -> Path:
         return self._folder / f"{name}.boot-clock"
 
+    def slow_down(self, name: str, seconds: float) -> None:
+        """Let every sync of a member of etcd take so much longer; 0: no longer."""
+        slow_sync.write(self._delay_file(name), seconds)
+
+    def _delay_file(self, name: str) -> Path:
+        return self._folder / f"{name}.sync-delay"
+
     def set_clock(self, name: str, seconds: int) -> None:
         """Let the wall clock of a part be off by so much."""
         self.clocks[name].write_text(f"{seconds:+d}\n")
@@ -246,7 +255,7 @@ class FaultFleet(Fleet):
 
     def _etcd(self, data_dir: Path, program: Path, name: str, members: list[str]) -> Part:
         cluster = ",".join(f"{member}=http://{self._gates[f'{member}-peer'].address}" for member in members)
-        argv = (
+        argv: tuple[str, ...] = (
             str(program),
             f"--name={name}",
             f"--data-dir={data_dir / name}",
@@ -255,9 +264,13 @@ class FaultFleet(Fleet):
             f"--listen-peer-urls=http://{self._at(f'{name}-peer')}",
             f"--initial-advertise-peer-urls=http://{self._gates[f'{name}-peer'].address}",
             f"--initial-cluster={cluster}",
+            f"--quota-backend-bytes={ETCD_QUOTA}",
             "--logger=zap",
             "--log-level=warn",
         )
+        if not slow_sync.why_not():
+            self.slow_down(name, 0.0)
+            argv = slow_sync.argv(self._delay_file(name), argv)
         return Part(name, ETCD, argv, address=self._at(name))
 
 

@@ -32,6 +32,14 @@ class Begun:
     seed: int
     capacity_milli: int
     """Thousandths of a processor that every worker offers."""
+    kinds: tuple[str, ...] = ()
+    """The kinds of faults that must have happened in the end."""
+    by_name: bool = False
+    """These kinds were asked for by name: that one cannot be had here is no excuse."""
+    least_faults: int = 0
+    """Fewer faults, kinds or tasks than these prove too little."""
+    least_kinds: int = 0
+    least_tasks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +129,8 @@ class Written:
     what: str
     """`start`, `beat` or `effect`."""
     accepted: bool
+    worker: str = ""
+    """The node on which it ran."""
 
 
 GAP: Final = "gap"
@@ -142,6 +152,10 @@ class Read:
     reasons: tuple[str, ...] = ()
     """What the gap records said."""
     incarnation: int = 0
+
+
+OPENING: Final = "opening"
+"""The kind of the cuts with which every run begins: they count for no floor, since they need no director."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +237,6 @@ def _entry(kind: type[Any], raw: dict[str, Any]) -> Any:
         raw["attempts"] = tuple(Attempt(**attempt) for attempt in raw["attempts"])
     if "pieces" in raw:
         raw["pieces"] = tuple(piece if isinstance(piece, str) else tuple(piece) for piece in raw["pieces"])
-    for name in {"targets", "reasons"} & raw.keys():
+    for name in {"targets", "reasons", "kinds"} & raw.keys():
         raw[name] = tuple(raw[name])
     return kind(**raw)

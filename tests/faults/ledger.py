@@ -68,6 +68,7 @@ class Ledger:
                 process=write["process"],
                 what=write["what"],
                 accepted=accepted,
+                worker=write["worker"],
             )
         )
         return accepted

@@ -42,6 +42,7 @@ def main(ledger: str, seconds: float, lines: int) -> int:
                 "what": what,
                 "fence": os.environ["TENURE_FENCE"],
                 "process": f"{os.getpid()}.{started}",
+                "worker": os.environ["TENURE_WORKER"],
                 "at": machine_clock(),
             }
             connection.sendall(json.dumps(entry).encode() + b"\n")

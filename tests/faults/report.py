@@ -23,6 +23,8 @@ def as_json(verdict: Verdict, seed: int, seconds: float) -> str:
                 "seconds": round(seconds, 1),
                 "faults": sum(verdict.kinds.values()),
                 "kinds": verdict.kinds,
+                "failed_injections": verdict.failed_injections,
+                "shortfalls": verdict.shortfalls,
                 "left_out": verdict.left_out,
                 "tasks": verdict.tasks,
                 "lost": verdict.lost,
@@ -40,7 +42,7 @@ def as_json(verdict: Verdict, seed: int, seconds: float) -> str:
 
 def as_table(verdict: Verdict, seed: int, folder: Path) -> str:
     """What a person reads."""
-    lines = ["", f"  {'fault':<32}times", *(f"  {kind:<32}{n:>5}" for kind, n in verdict.kinds.items()), ""]
+    lines = ["", f"  {'fault':<32}times  failed", *_kinds(verdict), ""]
     figures = {
         "faults": sum(verdict.kinds.values()),
         "tasks": verdict.tasks,
@@ -56,8 +58,17 @@ def as_table(verdict: Verdict, seed: int, folder: Path) -> str:
         lines += ["", *(f"  {violation}" for violation in verdict.violations[:SHOWN])]
     if verdict.left_out:
         lines += ["", *(f"  left out: {kind}: {why}" for kind, why in verdict.left_out.items())]
+    if verdict.shortfalls:
+        lines += ["", *(f"  {shortfall}" for shortfall in verdict.shortfalls)]
     if not verdict.stale_rejected:
         lines += ["", "  Nothing stale was ever refused: this run proves nothing."]
     if not verdict.passed:
         lines += ["", f"  FAILED with seed {seed}; the histories are in {folder}"]
     return "\n".join(lines)
+
+
+def _kinds(verdict: Verdict) -> list[str]:
+    """How often each kind was injected and healed, and how often that failed."""
+    failed = verdict.failed_injections
+    names = sorted({*verdict.kinds, *failed})
+    return [f"  {kind:<32}{verdict.kinds.get(kind, 0):>5}{failed.get(kind) or '':>8}" for kind in names]

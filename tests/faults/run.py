@@ -21,8 +21,9 @@ from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.keys import Keys
 from tests.faults import packets, report
 from tests.faults.checker import Verdict, judge
-from tests.faults.director import OPENING, Bounds, Director
+from tests.faults.director import OPENING_HOLD, Bounds, Director
 from tests.faults.fleet import CAPACITY_MILLI, FaultFleet, Shape
+from tests.faults.floors import OF_A_LONG_RUN, OF_A_SHORT_RUN, OF_ANY_RUN, Floor
 from tests.faults.history import Begun, History, LeftOut, Recorder, now
 from tests.faults.kinds.base import Scene
 from tests.faults.kinds.catalog import KINDS
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
 
 LONG: Final = {"minutes": 18.0, "tasks": 5200, "agents": 8, "lanes": 3}
 SHORT: Final = {"minutes": 2.5, "tasks": 600, "agents": 5, "lanes": 2}
+MOST_FAULTS: Final = 10_000
 OPENING_SECONDS: Final = 6.0
 """For how long tasks run in peace at first."""
-LASTING_SECONDS: Final = OPENING_SECONDS + OPENING[1] + 2.0
+LASTING_SECONDS: Final = OPENING_SECONDS + OPENING_HOLD[1] + 2.0
 LASTING_PER_AGENT: Final = 2
 """Tasks that outlive the opening: the emptiest worker gets the next one, so that each holds some."""
 SETTLE_SECONDS: Final = 120.0
@@ -57,13 +59,15 @@ class Plan:
     shape: Shape
     lanes: int
     kinds: Sequence[str]
+    """Those asked for by name; none: all."""
+    floor: Floor
     folder: Path
 
 
 async def carry_out(plan: Plan) -> None:
     """Run; the history lies in `plan.folder / "history"` afterwards, whatever happens."""
     recorder = Recorder(plan.folder / "history")
-    recorder.add(Begun(at=now(), seed=plan.seed, capacity_milli=CAPACITY_MILLI))
+    recorder.add(_begun(plan))
     keys = Keys("default")
     try:
         async with contextlib.AsyncExitStack() as stack:
@@ -72,11 +76,25 @@ async def carry_out(plan: Plan) -> None:
             store = await stack.enter_async_context(EtcdClient(fleet.etcd_addresses))
             seen = StoreHistory(store, keys, recorder)
             stack.push_async_callback(seen.close)
-            scene = Scene(fleet, store, keys, random.Random(plan.seed), plan.folder, seen.restored)
+            rng = random.Random(plan.seed)
+            scene = Scene(fleet, store, keys, rng, plan.folder, seen.restored, lambda: seen.revision)
             await _play(plan, scene, recorder, ledger)
             await _until_seen(store, seen)
     finally:
         recorder.close()
+
+
+def _begun(plan: Plan) -> Begun:
+    return Begun(
+        at=now(),
+        seed=plan.seed,
+        capacity_milli=CAPACITY_MILLI,
+        kinds=tuple(plan.kinds or (KINDS if plan.floor.every_kind else ())),
+        by_name=bool(plan.kinds),
+        least_faults=plan.floor.faults,
+        least_kinds=plan.floor.kinds,
+        least_tasks=plan.floor.tasks,
+    )
 
 
 async def _play(plan: Plan, scene: Scene, recorder: Recorder, ledger: Ledger) -> None:
@@ -96,7 +114,7 @@ async def _play(plan: Plan, scene: Scene, recorder: Recorder, ledger: Ledger) ->
                 flush=True,
             )
 
-    director = Director(scene, recorder, _possible(plan.kinds, scene, recorder), tell)
+    director = Director(scene, recorder, _possible(plan.kinds or list(KINDS), scene, recorder), tell)
     try:
         lasting = min(plan.tasks, LASTING_PER_AGENT * plan.shape.agents)
         await traffic.begin(lasting, LASTING_SECONDS)
@@ -141,7 +159,7 @@ async def _until_seen(store: EtcdClient, seen: StoreHistory) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 1 when anything was violated or the run proved nothing."""
-    options = _options(arguments)
+    options = sized(arguments)
     if options.list:
         print("\n".join(KINDS))
         return 0
@@ -157,7 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tasks=options.tasks,
         shape=Shape(agents=options.agents, relays=options.relays),
         lanes=options.lanes,
-        kinds=options.kinds or list(KINDS),
+        kinds=options.kinds or (),
+        floor=floor_of(arguments),
         folder=folder,
     )
     print(f"seed {plan.seed}; everything is in {folder}", flush=True)
@@ -186,13 +205,13 @@ def _conclude(folder: Path, verdict: Verdict, options: argparse.Namespace, secon
     return 0 if verdict.passed else 1
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--short", action="store_true", help="what CI runs: under five minutes in all")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--minutes", type=float, help="how long faults are injected")
-    parser.add_argument("--faults", type=int, default=10_000, help="at most so many")
-    parser.add_argument("--tasks", type=int)
+    parser.add_argument("--faults", type=int, default=MOST_FAULTS, help="at most so many")
+    parser.add_argument("--tasks", type=int, help="as many a minute as usual, unless you say")
     parser.add_argument("--agents", type=int)
     parser.add_argument("--relays", type=int, default=1)
     parser.add_argument("--lanes", type=int, help="faults at the same time")
@@ -201,8 +220,26 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="keep the histories of a run that passed")
     parser.add_argument("--check", type=Path, metavar="FOLDER", help="judge a recorded history again")
     parser.add_argument("--list", action="store_true", help="list the kinds")
-    given = parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
-    for name, value in (SHORT if given.short else LONG).items():
+    return parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
+
+
+def sized(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What was asked for, with the size of a run filled in."""
+    given = _parsed(arguments)
+    usual = SHORT if given.short else LONG
+    if given.tasks is None and given.minutes is not None:
+        # As many a minute as usual: thousands within two minutes leave a fleet no time for anything else.
+        given.tasks = max(1, round(usual["tasks"] * given.minutes / usual["minutes"]))
+    for name, value in usual.items():
         if getattr(given, name) is None:
             setattr(given, name, value)
     return given
+
+
+def floor_of(arguments: Sequence[str] | None) -> Floor:
+    """What the run must reach; only a run of a size that is known is held to more than to have run."""
+    given = _parsed(arguments)
+    chosen = [getattr(given, name) for name in (*LONG, "kinds")]
+    if given.faults != MOST_FAULTS or any(value is not None for value in chosen):
+        return OF_ANY_RUN
+    return OF_A_SHORT_RUN if given.short else OF_A_LONG_RUN

@@ -53,7 +53,14 @@ def committed(revision: int, state: int, *outcomes: int, task: str = "t", **more
 
 
 def written(
-    at: float, attempt: int, what: str, *, accepted: bool = True, process: str = "", n: int = 1
+    at: float,
+    attempt: int,
+    what: str,
+    *,
+    accepted: bool = True,
+    process: str = "",
+    n: int = 1,
+    worker: str = "",
 ) -> Written:
     return Written(
         at=at,
@@ -63,6 +70,7 @@ def written(
         process=process or str(attempt),
         what=what,
         accepted=accepted,
+        worker=worker or f"worker-{attempt}",
     )
 
 
@@ -186,11 +194,35 @@ def test_every_check_is_seen_to_fail() -> None:
     assert {check.__name__ for check, _ in VIOLATIONS} == set(checker.CHECKS)
 
 
-def test_an_overlap_under_a_frozen_node_is_the_documented_exception() -> None:
-    frozen = Fault(at=1.5, until=2.5, kind="node-frozen", targets=("w",))
-    runs = [SUBMITTED, written(1, 1, "start"), written(3, 1, "beat"), written(2, 2, "start")]
-    assert checker.overlaps(History([*runs, frozen])) == []
-    assert checker.overlaps(History([*runs, dataclasses.replace(frozen, at=5, until=6)])) != []
+FROZEN = Fault(at=1.5, until=2.5, kind="node-frozen", targets=("worker-1",))
+OVERLAP: list[Any] = [SUBMITTED, written(1, 1, "start"), written(3, 1, "beat"), written(2, 2, "start")]
+
+
+def test_an_overlap_on_a_frozen_node_is_the_documented_exception() -> None:
+    assert checker.overlaps(History([*OVERLAP, FROZEN])) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"targets": ("worker-2",)},  # where the successor ran
+        {"targets": ("worker-3",)},  # where neither ran
+        {"at": 5, "until": 6},
+        {"at": 2.1},  # the successor had begun before the freeze
+        {"until": 2.9 - checker.AFTER_THAW},  # nobody killed it after the thaw
+        {"kind": "agent-frozen"},
+        {"kind": "warden-frozen"},
+    ],
+    ids=str,
+)
+def test_a_freeze_excuses_no_overlap_elsewhere_or_at_another_time(changes: dict[str, Any]) -> None:
+    assert len(checker.overlaps(History([*OVERLAP, dataclasses.replace(FROZEN, **changes)]))) == 1
+
+
+def test_an_overlap_with_an_attempt_long_before_is_found_too() -> None:
+    between = [written(1.2, 2, "start"), written(1.4, 2, "beat"), written(2, 3, "start")]
+    entries = [SUBMITTED, written(1, 1, "start"), written(3, 1, "beat"), *between]
+    assert len(checker.overlaps(History(entries))) == 2
 
 
 RESTORED = Restored(at=5.5, revision=2)

@@ -42,6 +42,7 @@ async def run(ledger: Ledger, attempt: int) -> tuple[int, bytes]:
         "TENURE_TASK_ID": TASK,
         "TENURE_ATTEMPT": str(attempt),
         "TENURE_FENCE": f"1.{TASK}.{attempt}",
+        "TENURE_WORKER": "worker-1",
     }
     process = await asyncio.create_subprocess_exec(*argv, env=environment, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()

@@ -35,6 +35,8 @@ class Scene:
     """For copies of state directories and the like."""
     restored: Callable[[int], Awaitable[None]]
     """To be told of a restore of etcd, and to which revision, before anybody writes again."""
+    recorded: Callable[[], int]
+    """Up to which revision the history has every record of every task."""
 
     async def leader(self) -> str:
         """The scheduler that leads; empty when nobody knows."""
@@ -63,6 +65,9 @@ class Fault(ABC):
     @abstractmethod
     async def inject(self) -> None:
         """Begin."""
+
+    async def prove(self) -> None:  # noqa: B027  (most kinds cannot miss)
+        """Raise AssertionError unless it has really done what its name says; asked just before `heal`."""
 
     async def heal(self) -> None:  # noqa: B027  (most kinds need none)
         """End it. A part that its supervisor starts again needs nothing."""
