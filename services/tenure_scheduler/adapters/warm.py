@@ -23,8 +23,9 @@ _SETTLED_SECONDS: Final = 0.25
 """A task changes several times in a row: only the last of them is worth reading."""
 _PORTION_SECONDS: Final = 0.002
 """Of processor time: beside others that need the processor too, a portion is no smaller, but takes longer."""
-_BUSY_CHANGES: Final = 500
-"""More than so many changes since reading began are those of a busy leader."""
+_WINDOW_SECONDS: Final = 0.25
+_BUSY_CHANGES: Final = 250
+"""More than so many changes in a window are those of a busy leader."""
 _BUSY_PAUSE: Final = 0.04
 _IDLE_PAUSE: Final = 0.001
 
@@ -48,6 +49,8 @@ class WarmTasks:
         self._decode = decode
         self._id_of = id_of
         self._changed: dict[bytes, None] = {}
+        self._arrived = 0
+        """How many changes there ever were."""
         self._settled: list[bytes] = []
         self._refused: dict[bytes, None] = {}
         self._wake = asyncio.Event()
@@ -60,7 +63,9 @@ class WarmTasks:
 
     def changed(self, keys: Iterable[bytes]) -> None:
         """These records were written or deleted."""
-        self._changed.update(dict.fromkeys(keys))
+        changed = dict.fromkeys(keys)
+        self._changed.update(changed)
+        self._arrived += len(changed)
         self._wake.set()
 
     @property
@@ -75,6 +80,8 @@ class WarmTasks:
 
     async def run(self) -> None:
         """Read what changed, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        busy, window_ends, before = False, 0.0, 0
         while True:
             await self._wake.wait()
             await asyncio.sleep(_SETTLED_SECONDS)
@@ -84,7 +91,9 @@ class WarmTasks:
             self._changed = {}
             while self._settled:
                 self._read(self._settled)
-                busy = len(self._changed) > _BUSY_CHANGES
+                if clock() > window_ends:
+                    busy = self._arrived - before > _BUSY_CHANGES
+                    window_ends, before = clock() + _WINDOW_SECONDS, self._arrived
                 await asyncio.sleep(_BUSY_PAUSE if busy else _IDLE_PAUSE)
 
     def _age(self, key: bytes) -> int:
