@@ -7,10 +7,7 @@ each command that comes out is carried out here. Nothing is decided here.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import random
-import signal
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -30,7 +27,7 @@ from tenure_worker_agent.domain import commands as c
 from tenure_worker_agent.domain import events as e
 from tenure_worker_agent.domain.agent import Agent
 from tenure_worker_agent.drivers.catalog import Catalog
-from tenure_worker_agent.warden.identity import kill_if_same
+from tenure_worker_agent.warden.identity import Process, kill_if_same
 from tenure_worker_agent.warden.protocol import Message
 from tenure_worker_agent.warden.tree import ROUNDS, descendants, started_with
 
@@ -233,17 +230,12 @@ def kill_attempt(pid: int, ticks: int, fence: str) -> None:
     found = set(descendants(pid))
     if not kill_if_same(pid, ticks):
         found.clear()
-    done: set[int] = set()
+    done: set[Process] = set()
     for _ in range(ROUNDS):
         found.update(started_with([fence]))
         for each in found:
-            _kill(each)
+            kill_if_same(*each)
         if found <= done:
             return
         done |= found
-        found = {below for each in found for below in descendants(each)}
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
+        found = {below for each in found for below in descendants(each.pid)}

@@ -70,15 +70,14 @@ class Mutation:
 
 
 def _compares_without(left_out: str) -> Any:
-    def compares(keys: Any, term: Any, batch: Any, sessions: Any) -> list[Any]:
+    def compares(keys: Any, term: Any, sessions: Any) -> list[Any]:
         found = {
             "chain": [value_is(keys.commit, term.commit)],
             "leader": [modified_at(keys.leader, term.leader_revision)],
             "incarnation": [value_is(keys.incarnation, term.incarnation)],
             "live": [created_at(session.live_key, session.live_revision) for session in sessions],
         }
-        required = [modified_at(key, revision) for key, revision in batch.required.items()]
-        return [each for name, some in found.items() if name != left_out for each in some] + required
+        return [each for name, some in found.items() if name != left_out for each in some]
 
     return patch.object(commit_request, "_compares", compares)
 

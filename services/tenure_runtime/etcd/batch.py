@@ -48,14 +48,13 @@ class DuplicateKey(ValueError):
 class Batch:
     """The changes of one commit, in no particular order; they take effect together."""
 
-    __slots__ = ("_keys", "_limits", "changes", "leased", "required", "size")
+    __slots__ = ("_keys", "_limits", "changes", "leased", "size")
 
     def __init__(self, limits: Limits = LIMITS) -> None:
         self._keys: set[bytes] = set()
         self._limits = limits
         self.changes: list[Change] = []
         self.leased: dict[WorkerLease, list[Change]] = {}
-        self.required: dict[bytes, int] = {}
         self.size = 0
         """Upper bound of the encoded bytes."""
 
@@ -86,21 +85,13 @@ class Batch:
         self.size += len(key) + _OVERHEAD
         self.changes.append((key, None, 0))
 
-    def require(self, key: bytes, mod_revision: int) -> None:
-        """Commit only if the key was last written at this revision (0: does not exist); else Deposed.
-
-        For facts that only another leader could have changed.
-        """
-        self.required[key] = mod_revision
-        self.size += 2 * (len(key) + _OVERHEAD)
-
     def fits(self, ops: int, size: int, leases: int = 0) -> bool:
         """May so many operations, bytes of keys and values, and sessions new to this batch be added?"""
         limits = self._limits
         return (
             len(self._keys) + ops <= limits.ops
             and self.size + size + ops * _OVERHEAD <= limits.size
-            and len(self.leased) + len(self.required) + leases <= limits.leases
+            and len(self.leased) + leases <= limits.leases
         )
 
     def touches(self, key: bytes) -> bool:

@@ -133,9 +133,8 @@ class CommitChain:
         while True:
             own = position.encode()
             sessions = [session for session in batch.leased if session.worker not in gone]
-            answer = await self._settle(
-                encode(self._keys, self._term, batch, gone, own), own, batch, sessions
-            )
+            request = encode(self._keys, self._term, batch, gone, own)
+            answer = await self._settle(request, own, sessions)
             if isinstance(answer, int):
                 self._position, self._term = position, self._term._replace(commit=own)
                 return Committed(answer, position, tuple(sorted(gone)), self._resent)
@@ -145,14 +144,14 @@ class CommitChain:
             gone, position = gone | answer.workers, position.again()
 
     async def _settle(
-        self, request: bytes, own: bytes, batch: Batch, sessions: list[WorkerLease]
+        self, request: bytes, own: bytes, sessions: list[WorkerLease]
     ) -> int | _Gone | Deposed | Refused:
         """Send these bytes until etcd's answer is definite; an int is the revision of the commit."""
         pause, doubt = _FIRST_PAUSE, ""
         while (left := self._holder.remaining()) > 0:
             try:
                 response = await self._client.txn_bytes(request, timeout=min(self._attempt_timeout, left))
-                return self._judge(response, own, batch, sessions)
+                return self._judge(response, own, sessions)
             except EtcdUnknownOutcome as error:
                 doubt = str(error)
             except EtcdUnavailable:
@@ -169,21 +168,19 @@ class CommitChain:
             pause = min(pause * 2, _LONGEST_PAUSE)
         return Deposed("the leadership's term is over" + (f"; {doubt}" if doubt else ""))
 
-    def _judge(
-        self, response: Any, own: bytes, batch: Batch, sessions: list[WorkerLease]
-    ) -> int | _Gone | Deposed:
+    def _judge(self, response: Any, own: bytes, sessions: list[WorkerLease]) -> int | _Gone | Deposed:
         if response.succeeded:
             return int(response.header.revision)
         found = {kv.key: kv for operation in response.responses for kv in operation.response_range.kvs}
         commit = found.get(self._keys.commit)
         if commit is not None and commit.value == own:
             return int(commit.mod_revision)
-        if reason := self._deposing(found, batch):
+        if reason := self._deposing(found):
             return Deposed(reason)
         dead = frozenset(s.worker for s in sessions if _created(found, s.live_key) != s.live_revision)
         return _Gone(dead) if dead else Deposed("etcd refused the commit, though every compared key agrees")
 
-    def _deposing(self, found: dict[bytes, Any], batch: Batch) -> str:
+    def _deposing(self, found: dict[bytes, Any]) -> str:
         keys, term = self._keys, self._term
         if _value(found, keys.commit) != term.commit:
             shown = _shown(found, keys.commit)
@@ -192,9 +189,6 @@ class CommitChain:
             return f"the leader key is not ours any more: {_shown(found, keys.leader)}"
         if _value(found, keys.incarnation) != term.incarnation:
             return f"the cluster has another incarnation: {_shown(found, keys.incarnation)}"
-        for key, revision in batch.required.items():
-            if _modified(found, key) != revision:
-                return f"{key.decode(errors='replace')} was changed behind our back: {_shown(found, key)}"
         return ""
 
     async def _dead(self, sessions: list[WorkerLease]) -> frozenset[str]:

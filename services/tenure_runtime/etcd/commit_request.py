@@ -34,9 +34,7 @@ class Term(NamedTuple):
 def encode(keys: Keys, term: Term, batch: Batch, gone: frozenset[str], own: bytes) -> bytes:
     """The serialized transaction: everything of the batch but what is on the leases of `gone` workers."""
     sessions = [session for session in batch.leased if session.worker not in gone]
-    request = rpc.TxnRequest(
-        compare=_compares(keys, term, batch, sessions), failure=_reads(keys, batch, sessions)
-    )
+    request = rpc.TxnRequest(compare=_compares(keys, term, sessions), failure=_reads(keys, sessions))
     put = request.success.add().request_put
     put.key, put.value = keys.commit, own
     changes = batch.without(gone)
@@ -74,16 +72,15 @@ def _add(operations: Any, changes: list[Change]) -> None:
                 put.lease = lease
 
 
-def _compares(keys: Keys, term: Term, batch: Batch, sessions: list[WorkerLease]) -> list[Any]:
+def _compares(keys: Keys, term: Term, sessions: list[WorkerLease]) -> list[Any]:
     return [
         value_is(keys.commit, term.commit),
         modified_at(keys.leader, term.leader_revision),
         value_is(keys.incarnation, term.incarnation),
         *(created_at(session.live_key, session.live_revision) for session in sessions),
-        *(modified_at(key, revision) for key, revision in batch.required.items()),
     ]
 
 
-def _reads(keys: Keys, batch: Batch, sessions: list[WorkerLease]) -> list[Any]:
+def _reads(keys: Keys, sessions: list[WorkerLease]) -> list[Any]:
     compared = (keys.commit, keys.leader, keys.incarnation)
-    return [get(key) for key in (*compared, *(session.live_key for session in sessions), *batch.required)]
+    return [get(key) for key in (*compared, *(session.live_key for session in sessions))]

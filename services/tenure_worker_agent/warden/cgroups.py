@@ -23,6 +23,8 @@ LEAF: Final = "attempt-"
 PERIOD_US: Final = 100_000
 LEAST_QUOTA_US: Final = 1_000
 _CONTROLLERS: Final = ("memory", "cpu")
+_PIDFDS: Final = 64
+"""So many at once: open files are limited, processes of a group are not."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,12 @@ def mounted() -> dict[str, Path]:
             if name in mounts:
                 own[name] = mounts[name] / path.lstrip("/")
     return own
+
+
+def _pidfd(pid: int) -> int | None:
+    with contextlib.suppress(ProcessLookupError):
+        return os.pidfd_open(pid)
+    return None
 
 
 def _usable(directory: Path) -> bool:
@@ -194,14 +202,23 @@ class ControlGroups:
         if frozen:
             freezer.write_text("FROZEN")
         for _ in range(64):
-            members = self.members(leaf)
-            for pid in members:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            if not members or frozen:
+            if not self._kill_members(leaf) or frozen:
                 break
         if frozen:
             freezer.write_text("THAWED")
+
+    def _kill_members(self, leaf: Leaf) -> int:
+        """KILL to those that are still in the group when a pidfd holds their number; returns how many."""
+        members = self.members(leaf)
+        for start in range(0, len(members), _PIDFDS):
+            held = {pid: fd for pid in members[start : start + _PIDFDS] if (fd := _pidfd(pid)) is not None}
+            still = set(self.members(leaf))
+            for pid, fd in held.items():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    if pid in still:
+                        signal.pidfd_send_signal(fd, signal.SIGKILL)
+                os.close(fd)
+        return len(members)
 
     def oom_kills(self, leaf: Leaf) -> int:
         """How many processes of the group the kernel killed for want of memory."""

@@ -7,12 +7,26 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import NamedTuple
+
+
+class Process(NamedTuple):
+    """A process of this boot, named for ever; `ticks` is its start time as `start_ticks` gives it."""
+
+    pid: int
+    ticks: int
 
 
 def start_ticks(pid: int) -> int:
     """Start time in clock ticks since boot; 0 when there is no such process."""
     fields = _stat(pid)
     return int(fields[19]) if fields else 0
+
+
+def child(pid: int, parent: int) -> Process | None:
+    """The process, if it is a child of `parent` still: its pid may be that of a stranger by now."""
+    fields = _stat(pid)
+    return Process(pid, int(fields[19])) if fields and int(fields[1]) == parent else None
 
 
 def parent_and_session(pid: int) -> tuple[int, int]:
@@ -36,7 +50,7 @@ def _stat(pid: int) -> list[bytes]:
 
 
 def kill_if_same(pid: int, ticks: int, number: int = signal.SIGKILL) -> bool:
-    """Signal the process only if it started at `ticks`; False when it is gone or another one.
+    """Signal the process only if it started at `ticks`; False when it is gone, another, or not ours to kill.
 
     The pidfd is opened before the start time is read: from then on the number cannot change hands.
     """
@@ -48,7 +62,7 @@ def kill_if_same(pid: int, ticks: int, number: int = signal.SIGKILL) -> bool:
         if start_ticks(pid) != ticks:
             return False
         signal.pidfd_send_signal(fd, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return False
     finally:
         os.close(fd)

@@ -7,9 +7,6 @@ their output would have ended, so those records have no final offsets.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -37,15 +34,8 @@ def kill_leftovers(ledger: Ledger, boot_id: str) -> int:
         if known.pid and start_ticks(known.pid) == known.ticks:
             below = descendants(known.pid)
             killed += kill_if_same(known.pid, known.ticks)
-            killed += sum(map(_kill, below))
-    return killed + (sum(map(_kill, started_with(open_))) if open_ else 0)
-
-
-def _kill(pid: int) -> bool:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
-        return True
-    return False
+            killed += sum(kill_if_same(*each) for each in below)
+    return killed + (sum(kill_if_same(*each) for each in started_with(open_)) if open_ else 0)
 
 
 def recover(host: Host) -> None:

@@ -13,7 +13,13 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from tenure_worker_agent.warden.identity import parent_and_session
+from tenure_worker_agent.warden.identity import (
+    Process,
+    child,
+    kill_if_same,
+    parent_and_session,
+    start_ticks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterator
@@ -46,14 +52,15 @@ def _all() -> Iterator[int]:
     return (int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
-def descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[Process]:
     """Children, their children and so on."""
-    found: list[int] = []
+    found: list[Process] = []
     todo = [pid]
     while todo:
-        below = children(todo.pop())
+        parent = todo.pop()
+        below = [known for each in children(parent) if (known := child(each, parent))]
         found += below
-        todo += below
+        todo += [each.pid for each in below]
     return found
 
 
@@ -71,31 +78,29 @@ def carries(pid: int, fence: str) -> bool:
         return False
 
 
-def started_with(fences: Collection[str]) -> list[int]:
+def started_with(fences: Collection[str]) -> list[Process]:
     """Every process of this machine that was started with one of these fences, wherever it hangs by now."""
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return [pid for pid in pids if any(carries(pid, fence) for fence in fences)]
+    # The start time is read first: whoever has it when it is killed is whose environment was read.
+    there = [Process(pid, start_ticks(pid)) for pid in _all()]
+    return [each for each in there if any(carries(each.pid, fence) for fence in fences)]
 
 
 def orphans(known: Container[int]) -> list[int]:
-    """Our children that nobody here started."""
+    """Our children that nobody here started. Until we reap one, its pid is nobody else's."""
     return [pid for pid in children(os.getpid()) if pid not in known]
 
 
 def kill_tree(leader: int, fence: str, known: Container[int]) -> None:
     """KILL to everything that belongs to the attempt, until nothing new turns up."""
-    done: set[int] = set()
+    done: set[Process] = set()
     for _ in range(ROUNDS):
         mine = [pid for pid in orphans(known) if belongs(pid, leader, fence)]
-        found = {*descendants(leader), *mine, *(below for pid in mine for below in descendants(pid))}
-        _kill(-leader)
-        for pid in found:
-            _kill(pid)
+        found = {Process(pid, start_ticks(pid)) for pid in mine}
+        found.update(*map(descendants, (leader, *mine)))
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+        for each in found:
+            kill_if_same(*each)
         if found <= done:
             return
         done |= found
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)

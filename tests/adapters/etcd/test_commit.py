@@ -174,19 +174,6 @@ async def test_whatever_another_leader_changes_deposes(
     assert await chain.commit(puts(keys, 1)) == outcome
 
 
-async def test_a_required_key_that_changed_deposes(client: EtcdClient, keys: Keys, lead: Lead) -> None:
-    chain = CommitChain(client, keys, await lead(client))
-    revision = await client.put(keys.worker_reg("w1"), b"1")
-    batch = puts(keys, 1)
-    batch.require(keys.worker_reg("w1"), revision)
-    batch.require(keys.worker_reg("w2"), 0)
-    assert isinstance(await chain.commit(batch), Committed)
-    await client.put(keys.worker_reg("w2"), b"1")
-    outcome = await chain.commit(batch)
-    assert isinstance(outcome, Deposed)
-    assert "workers/w2/reg" in outcome.reason
-
-
 async def test_a_usurped_leader_is_refused(client: EtcdClient, keys: Keys, lead: Lead) -> None:
     old = await lead(client)
     chain = CommitChain(client, keys, old)

@@ -122,7 +122,10 @@ def workers(found: Iterable[Worker], as_json: bool) -> None:
             print(dumps(of_message(worker)))
         return
     headings = ("NAME", "VERDICT", "PHASE", "TASKS", "CPU", "MEMORY", "LABELS")
-    show_table(headings, [_worker_row(worker) for worker in found])
+    known = list(found)
+    show_table(headings, [_worker_row(worker) for worker in known])
+    reduced = [f"{worker.name}: {each}" for worker in known for each in worker.reduced_guarantees]
+    _list("Guarantees that are reduced", reduced)
 
 
 def server(info: GetServerInfoResponse, as_json: bool) -> None:
