@@ -16,7 +16,7 @@ from tenure.v1 import task_service_pb2 as pb
 from tenure.v1.task_pb2 import Attempt, LossEvidence, TaskState
 from tenure.v1.task_spec_pb2 import ProcessBody, TaskSpec
 from tenure_core.errors import NotFound
-from tests.adapters.scheduler.processes import Api, Schedulers, answers
+from tests.adapters.scheduler.processes import NOOP, Api, Schedulers, answers
 from tests.support.etcdctl import restore
 from tests.support.waiting import eventually
 
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 FIRST_HANGS = "case $TENURE_FENCE in *.1) sleep 600;; esac; echo $TENURE_FENCE"
 """The first attempt runs until it is killed, every later one ends."""
+
+
+LOOK_SECONDS = 1.0
+"""How often a process that is not busy looks at the store."""
+LATER = 40
+"""So many revisions later is the store put back: more than its processes write at once."""
+CANNOT_START = 2
 
 
 class Service:
@@ -150,6 +157,49 @@ async def test_a_restored_store_goes_on_only_as_another_incarnation(
         said = scheduler.said()
         assert "orphans: a worker holds attempts of an earlier incarnation" in said
         assert f"{done['before']}.{after}.1" in said
+
+
+@pytest.mark.timeout(120)
+async def test_processes_that_see_the_store_go_back_end_with_code_2_and_say_what_to_do(
+    own_etcd: EtcdServer,
+    schedulers: Schedulers,
+    services: list[Service],
+    cluster_name: str,
+    ports: Ports,
+    tmp_path: Path,
+) -> None:
+    """They were not stopped for the restore, as they should have been."""
+    scheduler = await schedulers.launch(leadership_ttl="2s")
+    listen = ("--listen", f"127.0.0.1:{ports.take()}", "--data-dir", str(tmp_path / "relay"))
+    store = ("--etcd-endpoints", own_etcd.endpoint, "--cluster", cluster_name)
+    at = ("--schedulers", scheduler.address)
+    relay = Service("tenure_log_relay", tmp_path / "relay.log", *listen, *store, *at)
+    services.append(relay)
+    relay.start()
+    async with Api(scheduler.address) as api:
+        await eventually(lambda: knows_relay(api), within=20, what="the relay is registered")
+        snapshot = tmp_path / "it.db"
+        await cluster(own_etcd, cluster_name, "snapshot", str(snapshot))
+        for _ in range(LATER):
+            await api.submit(NOOP)
+        # The relay looks at the store from time to time; it has to have seen more than the snapshot has.
+        await asyncio.sleep(3 * LOOK_SECONDS)
+        own_etcd.kill()
+        restore(snapshot, own_etcd)
+        own_etcd.start()
+        await own_etcd.ready()
+        for process, said in ((scheduler.process, scheduler.said), (relay.process, relay.said)):
+            assert process is not None
+            assert await asyncio.to_thread(process.wait, 30) == CANNOT_START
+            assert (
+                "it was rolled back. Stop the schedulers and call `tenure cluster new-incarnation`" in said()
+            )
+    told = json.loads(await cluster(own_etcd, cluster_name, "status"))
+    assert "it was rolled back" in told["rolled_back"]
+
+
+async def knows_relay(api: Api) -> bool:
+    return bool((await api.info()).log_relays)
 
 
 async def runs(api: Api, task: str) -> bool:
