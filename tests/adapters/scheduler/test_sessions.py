@@ -55,7 +55,14 @@ async def test_a_silent_agents_task_goes_elsewhere_when_its_lease_ends(
         result = session_pb.AttemptResult(outcome=FAILED, exit_code=9)
         await silent.drop()
         await silent.connect([session_pb.HeldAttempt(fence=fence, started=True, result=result)])
-        await silent.until(lambda: [told.fence for told in silent.fenced] == [fence])
+        await silent.until(lambda: len(silent.fenced) == 1)
+        (told,) = silent.fenced
+        assert (told.fence, told.current) == (fence, task.attempt.fence)
+        assert told.reason
+        # A report alone is answered like a Hello.
+        await silent.report_results([fence], FAILED, exit_code=9)
+        await silent.until(lambda: len(silent.fenced) == 2)
+        assert silent.fenced[1].current == task.attempt.fence != fence
     assert (await api.get(task_id)).state == TaskState.TASK_STATE_SUCCEEDED
 
 
