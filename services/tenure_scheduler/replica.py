@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
+import os
 from typing import Any, Final
 
 import grpc.aio
@@ -102,7 +102,7 @@ class Replica:
         self._measures = measures
         self._keys = Keys(config.cluster)
         self._version = version
-        self._process = secrets.token_hex(8)
+        self._process = os.urandom(8).hex()
         self.directory = Directory(client, self._keys)
         self.projection = Projection(client, self._keys)
         self._leases = WorkerLeases(client)
