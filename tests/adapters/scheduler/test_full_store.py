@@ -46,6 +46,33 @@ async def test_nospace_stops_submissions_and_costs_no_running_task(
         replicas.remove()
 
 
+async def test_at_70_percent_of_the_quota_submissions_are_refused_and_all_else_goes_on(
+    etcd_servers: EtcdServers, ports: Ports, cluster_name: str
+) -> None:
+    """By the schedulers themselves, long before etcd would refuse everything."""
+    (store,) = etcd_servers.launch()
+    replicas = Schedulers(ports, store.endpoint, cluster_name)
+    try:
+        scheduler = await replicas.launch(workers_ttl="60s", leadership_ttl="60s", store_quota="4MB")
+        async with Api(scheduler.address) as api, EtcdClient([store.endpoint]) as client:
+            async with agent("w1", scheduler.address) as worker:
+                first, second = await api.submit(NOOP, NOOP)
+                fences = await worker.started(2)
+                await worker.report_results(fences[:1])
+                await api.wait(first)
+                for n in range(30):
+                    await client.put(JUNK + b"%d" % n, bytes(100_000))
+                refused = await eventually(lambda: refusal(api), within=30, what="a refusal")
+                assert "more than 70% of its quota" in str(refused)
+                await worker.report_results(fences[1:])
+                (ended,) = await api.wait(second)
+                assert (ended.state, ended.attempt.number) == (SUCCEEDED, 1)
+                await make_room(client, store.endpoint)
+                await eventually(lambda: accepts(api), within=30, what="submits are accepted again")
+    finally:
+        replicas.remove()
+
+
 async def fill(client: EtcdClient) -> None:
     async def without_end() -> None:
         for n in range(1_000):
