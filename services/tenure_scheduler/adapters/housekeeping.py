@@ -17,6 +17,10 @@ from tenure_runtime.logging_setup import get_logger
 
 POLL_SECONDS: Final = 5.0
 _log = get_logger("housekeeping")
+_MAKE_ROOM: Final = (
+    "Finished tasks are removed early; if that is not enough, retain fewer (tasks.retained, tasks.retention),"
+    " look what else is in etcd, or raise etcd's quota and store.quota"
+)
 
 
 class Housekeeping:
@@ -70,7 +74,7 @@ class Housekeeping:
         elif share >= self._refuse_at:
             sentence = (
                 f"etcd holds {status.db_size_in_use >> 20} MiB, more than {self._refuse_at:.0%} of its quota "
-                f"of {self._quota_bytes >> 20} MiB: nothing is accepted until finished tasks are removed"
+                f"of {self._quota_bytes >> 20} MiB: nothing is accepted until there is room. {_MAKE_ROOM}"
             )
         else:
             sentence = ""

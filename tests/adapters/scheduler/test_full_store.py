@@ -64,6 +64,7 @@ async def test_at_70_percent_of_the_quota_submissions_are_refused_and_all_else_g
                     await client.put(JUNK + b"%d" % n, bytes(100_000))
                 refused = await eventually(lambda: refusal(api), within=30, what="a refusal")
                 assert "more than 70% of its quota" in str(refused)
+                assert "raise etcd's quota" in str(refused)
                 await worker.report_results(fences[1:])
                 (ended,) = await api.wait(second)
                 assert (ended.state, ended.attempt.number) == (SUCCEEDED, 1)
