@@ -227,8 +227,8 @@ def kill_attempt(pid: int, ticks: int, fence: str) -> None:
     Daemons hang below the warden: they are known by the fence that they were started with. Ends when nothing
     new turns up.
     """
-    found = set(descendants(pid))
-    if not kill_if_same(pid, ticks):
+    found = set(descendants(pid)) if pid else set()
+    if pid and not kill_if_same(pid, ticks):
         found.clear()
     done: set[Process] = set()
     for _ in range(ROUNDS):

@@ -138,7 +138,7 @@ class SimulatedShell(Shell):
         self._order_process(command)
 
     def kill(self, command: c.KillProcess) -> None:
-        self.warden.kill(command.pid)
+        self.warden.kill(command.fence)
 
 
 class Node:

@@ -303,10 +303,10 @@ class Warden:
         takes = random.uniform(0.001, 0.3) if random.random() < 0.8 else grace + 0.01
         self.process.loop.call_later(min(takes, grace + 0.01), self._finished, run, None, 15)
 
-    def kill(self, pid: int) -> None:
-        """SIGKILL from the agent."""
+    def kill(self, fence: str) -> None:
+        """SIGKILL from the agent, which finds processes by their fence where it has no pid."""
         for run in [*self.runs.values(), *self.host.disk.get("orphans", ())]:
-            if run.pid == pid:
+            if run.execution.fence == fence:
                 self._finished(run, None, 9)
 
     def _extend(self, fence: str, term_at: float, kill_at: float) -> None:

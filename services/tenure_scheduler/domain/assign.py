@@ -10,6 +10,7 @@ from zlib import crc32
 
 from tenure_core.states import AttemptOutcome, ForbiddenTransition, LogState, TaskState
 from tenure_core.timing import SECOND_NS, Duration, UtcNs
+from tenure_scheduler.domain import suspects
 from tenure_scheduler.domain.commands import Stop, TellFinished
 from tenure_scheduler.domain.model import NO_STREAM, Attempt, Relay, Task, Worker
 from tenure_scheduler.domain.world import World
@@ -28,7 +29,7 @@ def assign(world: World, task: Task, worker: Worker) -> None:
     _remember(world, task, attempt)
     task.log_state = LogState.OPEN
     task.log_missing = 0
-    hold(worker, task)
+    hold(world, worker, task)
     if profile.has_output and world.relays:
         attempt.relay = choose_relay(world, task, attempt).id
     world.set_state(task, ASSIGNED, "")
@@ -37,12 +38,12 @@ def assign(world: World, task: Task, worker: Worker) -> None:
     message.starts.append((task, attempt))
 
 
-def hold(worker: Worker, task: Task) -> None:
+def hold(world: World, worker: Worker, task: Task) -> None:
     """The worker has the open attempt of `task`."""
     task.worker = worker
     worker.attempts[task.id] = task
     if task.suspect:
-        worker.suspects[task.id] = task
+        suspects.watch(world, worker, task)
 
 
 def _remember(world: World, task: Task, attempt: Attempt) -> None:

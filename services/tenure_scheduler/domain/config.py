@@ -26,6 +26,8 @@ class CoreConfig:
     """How long a task avoids the worker that lost it or did not start it, if another one fits."""
     loss_budget: LossBudget = field(default_factory=LossBudget)
     """Counted losses after which a task is quarantined."""
+    probation: Duration = 60.0
+    """How long a suspect keeps other suspects off the worker that runs it."""
     ageing: Duration = 60.0
     """Waiting this long is worth one point of priority."""
     running_delay: Duration = 0.1

@@ -172,7 +172,7 @@ def _load_open(world: World, task: Task) -> None:
         if worker is None:
             worker = world.workers[name] = Worker(name)
             worker.verdict = WorkerVerdict.LOST
-        hold(worker, task)
+        hold(world, worker, task)
 
 
 def _load_finished(world: World, finished: list[Task]) -> None:

@@ -93,9 +93,11 @@ def live_is_gone(world: World, worker: Worker, proved_at: Instant, evidence: Los
     worker.deleting = False
     worker.gone_at = proved_at
     worker.gone_evidence = evidence
-    if evidence is LossEvidence.LEASE_EXPIRED and worker.stream != NO_STREAM:
+    if evidence is LossEvidence.LEASE_EXPIRED:
         # It said Hello, but could not renew its old lease any more: as good as a beat, it may say it again.
-        again = world.now.boot + world.config.reattach_grace
+        # It may know of that before we do, and have ended the stream for the next Hello.
+        heard = world.now.boot if worker.stream != NO_STREAM else worker.disconnected_at
+        again = heard + world.config.reattach_grace
         worker.spared_until = min(again, worker.resumed_at + world.config.worker_ttl)
     world.close_stream(worker, WORDS[evidence])
     world.fleet_version += 1

@@ -337,7 +337,7 @@ class Worker:
         self.attempts: dict[str, Task] = {}
         """Open attempts by task."""
         self.suspects: dict[str, Task] = {}
-        """Those of suspects."""
+        """Those of suspects that have not run here for long enough to be trusted."""
         self.blamed = 0
         """The last session that was lost while a suspect ran in it; 0: none."""
         self.leftovers: dict[Fence, Grant] = {}
@@ -361,6 +361,10 @@ class Worker:
         self.phase = 0
         """A `WorkerPhase` as the agent said it on this stream; 0: it has not said any."""
         self.dirty = False
+
+    def may_have_started(self, attempt: Attempt) -> bool:
+        """Whether a process of this open attempt may have run: its Start left, and nobody said that it was not."""
+        return bool(attempt.started_ns) or attempt.start_number <= self.sent_number
 
     @property
     def ready(self) -> bool:

@@ -263,7 +263,7 @@ def _readopt(world: World, worker: Worker, task: Task, attempt: Attempt) -> None
         take_back(world, task, attempt, "its worker came back and still holds it")
         state = RUNNING if attempt.started_ns else ASSIGNED
         world.set_state(task, state, f"worker {worker.name} came back with attempt {attempt.number}")
-    hold(worker, task)
+    hold(world, worker, task)
     grant = worker.leftovers.pop(world.fence(task, attempt), None)
     if grant is None:
         worker.pool.take_back(attempt.grant)
@@ -281,14 +281,24 @@ def _leave_over(world: World, worker: Worker, fence: Fence) -> None:
             worker.pool.take_back(attempt.grant)
 
 
-def miss(world: World, task: Task, attempt: Attempt, evidence: LossEvidence, reason: str, saw: str) -> None:
+def miss(
+    world: World,
+    task: Task,
+    attempt: Attempt,
+    evidence: LossEvidence,
+    reason: str,
+    saw: str,
+    *,
+    foreign: bool = False,
+) -> None:
     """The record names the worker, but the worker neither holds the attempt nor has its exit.
 
     Of an attempt of an earlier incarnation that proves little: the store may have forgotten the one after it.
+    That the journal does not name it proves that it never ran, if it is the journal of the same instance.
     """
     if attempt.n and world.exclusive.get(task.id, NEVER) > world.now.boot:
         return
-    if attempt.started_ns:
+    if attempt.started_ns or (foreign and task.worker is not None and task.worker.may_have_started(attempt)):
         lose(world, task, attempt, evidence, reason, saw)
     else:
         not_started(world, task, attempt, reason)

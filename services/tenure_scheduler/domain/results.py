@@ -96,8 +96,7 @@ def is_result(attempt: Attempt) -> bool:
 def conclude(world: World, task: Task, attempt: Attempt, outcome: AttemptOutcome, reason: str) -> None:
     """End an attempt and decide what its task does next."""
     excuse = _excuse(world, task, attempt)
-    if task.suspect:
-        suspects.blame(world.workers.get(attempt.worker), attempt, outcome)
+    suspects.blame(world.workers.get(attempt.worker), task, attempt, outcome)
     attempt.outcome = outcome
     if attempt.ruling is not None:
         attempt.ruling = attempt.ruling._replace(excuse=excuse)
@@ -154,8 +153,8 @@ def _excuse(world: World, task: Task, attempt: Attempt) -> str:
         return "the task was being cancelled"
     if attempt.evidence is LossEvidence.STORE_RESTORED:
         return "the store was restored"
-    if not attempt.started_ns:
-        return "it had not started, as far as is known"
+    if worker is not None and not worker.may_have_started(attempt):
+        return "its worker had not been told to start it"
     if draining or attempt.stopping is O.DRAINED:
         return "its worker was being drained"
     if world.storm.active:

@@ -206,7 +206,7 @@ def on_worker_lease_gone(world: World, event: WorkerLeaseGone) -> None:
         return
     for task in list(worker.attempts.values()):
         attempt = task.attempts[-1]
-        if attempt.start_number > worker.sent_number and not attempt.started_ns:
+        if not worker.may_have_started(attempt):
             not_started(world, task, attempt, "its worker's lease ended before it was told")
     _gone(world, event, LossEvidence.LEASE_EXPIRED)
 
@@ -407,7 +407,8 @@ def _settle_missing(world: World, worker: Worker, joining: JoinStep, kept: set[F
         if exclusive and safe_at > world.now.boot and (fence in held or not joining.same_boot):
             lose_when_safe(world, task, safe_at, evidence, saw)
         else:
-            miss(world, task, attempt, evidence, f"worker {worker.name}: {WORDS[evidence]}", saw)
+            reason = f"worker {worker.name}: {WORDS[evidence]}"
+            miss(world, task, attempt, evidence, reason, saw, foreign=not joining.same_instance)
 
 
 def _waits(world: World, worker: Worker, task: Task) -> bool:

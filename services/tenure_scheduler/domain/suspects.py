@@ -1,10 +1,11 @@
 """Which task may be the reason why its workers are lost?
 
-A suspect is a task with `SUSPECTED_FROM` counted losses since it was last released. A worker runs one suspect
-at a time, beside any number of other tasks: placement looks at `Task.shape`, which is another one for
-suspects. When a worker is lost while a suspect runs on it, the loss counts for the suspect only: whoever is
-the reason is alone with the blame. Losses that do not count, as those in a storm or a drain, make nobody a
-suspect.
+A suspect is a task with `SUSPECTED_FROM` counted losses since it was last released. A worker has one suspect
+on probation at a time, beside any number of other tasks: placement looks at `Task.shape`, which is another
+one for suspects. When a worker is lost while it has one, the loss counts for that one only: whoever is the
+reason is alone with the blame. The probation ends with the attempt or after a while of running, so that two
+innocents that run for days do not keep all others waiting. Losses that do not count, as those in a storm or a
+drain, make nobody a suspect.
 """
 
 from __future__ import annotations
@@ -29,19 +30,42 @@ WITH_THEIR_WORKER: Final = frozenset(
 """Evidence of losses that befall all attempts of a worker."""
 
 
+def watch(world: World, worker: Worker, task: Task) -> None:
+    """The worker has an attempt of a suspect: its probation begins."""
+    worker.suspects[task.id] = task
+    _arm(world, worker, task)
+
+
+def _arm(world: World, worker: Worker, task: Task) -> None:
+    due = world.now.boot + world.config.probation
+    world.timers.at(due, _probation_is_over, world, worker, task, task.attempt)
+
+
+def _probation_is_over(world: World, worker: Worker, task: Task, number: int) -> None:
+    if worker.suspects.get(task.id) is not task or task.attempt != number:
+        return
+    if worker.ready and task.attempts[-1].started_ns:
+        del worker.suspects[task.id]
+        world.queue.gained[worker] = None
+    else:
+        _arm(world, worker, task)  # it may have just taken its worker down
+
+
 def excuse(worker: Worker | None, task: Task, attempt: Attempt) -> str:
     """Why another task is to blame for a loss; empty: none is."""
-    if worker is None or task.suspect or attempt.evidence not in WITH_THEIR_WORKER:
+    if worker is None or task.id in worker.suspects or attempt.evidence not in WITH_THEIR_WORKER:
         return ""
-    if worker.blamed == attempt.session or any(s.attempts[-1].started_ns for s in worker.suspects.values()):
+    if worker.blamed == attempt.session or any(worker.may_have_started(s.attempts[-1]) for s in worker.suspects.values()):
         return "a task that was lost before ran on the same worker"
     return ""
 
 
-def blame(worker: Worker | None, attempt: Attempt, outcome: AttemptOutcome) -> None:
+def blame(worker: Worker | None, task: Task, attempt: Attempt, outcome: AttemptOutcome) -> None:
     """Remember that a suspect was lost with its worker: attempts beside it may be given up later than it."""
+    if worker is None or task.id not in worker.suspects:
+        return
     lost = outcome is AttemptOutcome.LOST and attempt.evidence in WITH_THEIR_WORKER
-    if worker is not None and lost and attempt.started_ns:
+    if lost and worker.may_have_started(attempt):
         worker.blamed = attempt.session
 
 

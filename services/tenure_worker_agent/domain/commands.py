@@ -170,10 +170,11 @@ class StopProcess:
 
 @dataclass(frozen=True, slots=True)
 class KillProcess:
-    """Kill an attempt's process group without the warden's help."""
+    """Kill an attempt's processes without the warden's help."""
 
     fence: str
     pid: int
+    """0: nobody said whether it has one."""
     ticks: int
 
 

@@ -187,12 +187,17 @@ class Holdings:
         self._turn.do(FinishLogs(fence, UNKNOWN_FRAMES if finals is None else finals.frames, tail))
 
     def warden_died(self) -> None:
-        """Nobody will ever say how the running attempts end: end them, and say so."""
+        """Nobody will ever say how the running attempts end: end them, and say so.
+
+        Whether the ordered ones were begun is in the journal, which the next warden reads: one of them may
+        have killed this one.
+        """
         for fence, attempt in list(self.attempts.items()):
-            if attempt.stage not in (Stage.ORDERED, Stage.RUNNING):
+            if attempt.stage is Stage.ORDERED:
+                self._turn.do(KillProcess(fence, 0, 0))
+            if attempt.stage is not Stage.RUNNING:
                 continue
-            if attempt.pid:
-                self._turn.do(KillProcess(fence, attempt.pid, attempt.ticks))
+            self._turn.do(KillProcess(fence, attempt.pid, attempt.ticks))
             attempt.stage = Stage.ENDED
             attempt.result = self._loss(attempt, LossEvidence.WARDEN_DIED, "the warden died")
             self._fresh.pop(fence, None)

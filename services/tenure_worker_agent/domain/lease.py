@@ -112,6 +112,8 @@ class Lease:
             return False
         self._in_flight = False
         if event.session_lost:
+            # The leader that we had may be frozen, and the grace of the next one is running.
+            self._places.answers(self.asked)
             return True
         self._failures += 1
         rounds, rest = divmod(self._failures, len(self._places.all))

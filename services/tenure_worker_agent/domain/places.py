@@ -25,8 +25,12 @@ class Places:
         if address and address not in self.all:
             self.all.append(address)
 
+    def answers(self, address: str) -> None:
+        """Whoever was just heard knows who leads, if it is not the leader itself: ask there first."""
+        self.leader = address
+
     def for_session(self, avoid: str = "") -> str:
-        """Where to say Hello: to the leader if one was named, else to one after the other.
+        """Where to say Hello: to the leader if one was named, or whom we just heard; else to one after the other.
 
         Whoever is to be avoided is skipped if there are others.
         """

@@ -58,6 +58,37 @@ def test_an_orderly_end_is_not_an_early_loss(how: e.StreamEnd) -> None:
     assert task.attempt == 1
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_who_resumed_on_a_lease_that_was_over_may_say_hello_again(ended: bool) -> None:
+    """The agent may learn from its beat, before the leader does, that the session is over, and hang up."""
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    agent.held = [e.AttemptReport(rig.fence(task), e.ReportKind.STARTED)]
+    agent.end()
+    agent.hello()
+    if ended:
+        agent.end()
+    rig.expire(agent)
+    rig.after(rig.config.reattach_grace - 0.1)
+    assert task.attempt == 1
+    agent.hello()
+    rig.after(60.0)
+    assert (task.attempt, task.state) == (1, TaskState.RUNNING)
+
+
+def test_who_resumed_on_a_lease_that_was_over_and_stays_silent_is_lost() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    agent.end()
+    agent.hello()
+    agent.end()
+    rig.expire(agent)
+    rig.after(rig.config.reattach_grace)
+    assert task.attempts[0].outcome is AttemptOutcome.LOST
+
+
 def test_a_forwarded_stream_gives_no_early_loss() -> None:
     rig = Rig()
     agent = Agent(rig, "w1")
@@ -269,12 +300,58 @@ def test_max_losses_fails_the_task() -> None:
     assert task.outcome is AttemptOutcome.LOST
 
 
-def test_an_attempt_that_never_started_is_not_counted() -> None:
+def test_an_attempt_may_have_started_once_its_worker_was_told() -> None:
+    """A task that takes its node down at once is never heard of; it must not go on to the next and the next."""
     rig = Rig()
     agent = rig.worker()
     task = rig.a_task().assigned()
     rig.expire(agent)
+    assert (newest(task).outcome, task.losses) == (AttemptOutcome.LOST, 1)
+
+
+def test_an_attempt_of_which_nobody_was_told_is_not_counted() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    revision = rig.store.lives["w1"]
+    rig.decide(e.TasksSubmitted(1, [rig.item()]))
+    rig.waiting = [w for w in rig.waiting if not isinstance(w, c.SendCommands)]
+    rig.end_lease("w1")
+    rig.do(e.LiveGone("w1", revision, rig.boot))
+    (task,) = rig.core.world.tasks.values()
+    ruling = newest(task).ruling
     assert (newest(task).outcome, task.losses) == (AttemptOutcome.LOST, 0)
+    assert ruling is not None
+    assert ruling.excuse == "its worker had not been told to start it"
+    assert agent.record.verdict is WorkerVerdict.LOST
+
+
+def test_another_instance_cannot_vouch_that_an_attempt_never_started() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().assigned()
+    agent.instance = "i2"
+    agent.reset()
+    agent.hello()
+    rig.after(rig.config.reattach_grace)
+    attempt = task.attempts[0]
+    assert (attempt.outcome, attempt.evidence) == (AttemptOutcome.LOST, LossEvidence.WORKER_REPLACED)
+    assert task.losses == 1
+
+
+def test_a_warden_that_knows_only_of_the_intent_cannot_say_that_it_never_ran() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().assigned()
+    lost = e.AttemptReport(
+        rig.fence(task),
+        e.ReportKind.RESULT,
+        outcome=AttemptOutcome.LOST,
+        evidence=LossEvidence.WARDEN_DIED,
+    )
+    agent.held = [lost]
+    agent.reset()
+    agent.hello()
+    assert (task.attempts[0].started_ns, task.losses) == (0, 1)
 
 
 def test_the_last_worker_is_taken_if_no_other_fits() -> None:

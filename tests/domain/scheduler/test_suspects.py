@@ -63,6 +63,42 @@ def test_a_worker_runs_one_suspect_at_a_time_and_the_next_when_it_ends() -> None
     assert second.worker is agent.record
 
 
+def test_a_suspect_that_runs_for_long_keeps_nobody_waiting() -> None:
+    rig = Rig()
+    agent, (first, second) = suspected(rig, count=2)
+    agent.starts(first)
+    rig.after(rig.config.probation - 1.0)
+    assert second.worker is None
+    rig.after(1.0)
+    assert second.worker is agent.record
+    agent.starts(second)
+    crash(rig, agent)
+    assert (first.losses, second.losses) == (2, 3), "only the one on probation is to blame"
+
+
+def test_a_new_leader_puts_suspects_on_probation_again() -> None:
+    rig = Rig()
+    agent, (first, second) = suspected(rig, count=2)
+    agent.starts(first)
+    rig.depose()
+    agent.hello()
+    assert rig.task(second).worker is None
+    rig.after(rig.config.probation)
+    assert rig.task(second).worker is rig.core.world.workers["w1"]
+
+
+def test_the_probation_of_a_suspect_whose_worker_is_away_goes_on() -> None:
+    rig = Rig()
+    agent, (first, second) = suspected(rig, count=2)
+    agent.starts(first)
+    agent.end()
+    rig.after(rig.config.probation + 1.0)
+    agent.hello()
+    assert second.worker is None
+    rig.after(rig.config.probation)
+    assert second.worker is agent.record
+
+
 def test_a_new_worker_takes_a_waiting_suspect() -> None:
     rig = Rig()
     _, (_, second) = suspected(rig, count=2)
@@ -118,11 +154,22 @@ def test_an_exclusive_task_is_excused_when_it_is_given_up_later_than_the_suspect
     assert exclusive.losses == 0
 
 
-def test_a_suspect_that_never_started_excuses_nobody() -> None:
+def test_a_suspect_that_may_have_started_is_blamed() -> None:
     rig = Rig()
     agent, (suspect,) = suspected(rig)
     beside = rig.a_task(Spec(demand=SMALL)).running_on(agent)
     assert suspect.worker is agent.record
+    assert not newest(suspect).started_ns
+    crash(rig, agent)
+    assert (suspect.losses, beside.losses) == (3, 0)
+
+
+def test_a_suspect_of_which_the_worker_was_not_told_excuses_nobody() -> None:
+    rig = Rig()
+    agent, (suspect,) = suspected(rig)
+    beside = rig.a_task(Spec(demand=SMALL)).running_on(agent)
+    attempt = newest(suspect)
+    attempt.start_number = agent.record.sent_number + 1
     crash(rig, agent)
     assert (suspect.losses, beside.losses) == (2, 1)
 

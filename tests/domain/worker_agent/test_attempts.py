@@ -310,6 +310,17 @@ def test_a_dead_warden_ends_everything_and_is_told() -> None:
     assert rig.one(c.GiveUp).reason == "the warden died"
 
 
+def test_whether_an_order_was_begun_is_left_to_the_next_warden() -> None:
+    """It may be the one that killed this warden: the journal knows, and a result without a start would not count."""
+    rig = Rig().connected()
+    rig.command(process(1))
+    rig.do(e.WardenDied())
+    kill = rig.one(c.KillProcess)
+    assert (kill.fence, kill.pid) == (fence(1), 0)
+    assert rig.told() == {}
+    assert rig.one(c.GiveUp).reason == "the warden died"
+
+
 def test_a_stopping_warden_takes_no_more_starts_and_its_ends_are_told_before_the_agent_goes() -> None:
     rig = Rig().connected()
     rig.command(process(1))
