@@ -156,7 +156,7 @@ class Replica:
         self._channels.clear()
 
     async def _campaign(self) -> Leadership | None:
-        """Wait until nobody leads, or until the leader is seen dead, and take its place."""
+        """Wait until nobody leads, or the leader is over although its key stands, and take its place."""
         election = Election(
             self._client,
             self._keys,
@@ -166,8 +166,9 @@ class Replica:
         probe = LeaderProbe(self.directory, self.config.leadership.usurp_after, own_address=self.address)
         vacant = asyncio.create_task(election.vacancy(), name="vacancy")
         dead = asyncio.create_task(probe.dead(), name="leader probe")
+        overdue = asyncio.create_task(election.overdue(), name="leader's lease")
         stop = asyncio.create_task(self.stopping.wait(), name="stopping")
-        waits: set[asyncio.Task[Any]] = {vacant, dead, stop}
+        waits: set[asyncio.Task[Any]] = {vacant, dead, overdue, stop}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if stop.done():
@@ -176,9 +177,12 @@ class Replica:
             if vacant.done():
                 vacant.result()
                 return await election.attempt()
-            leader = dead.result()
-            _log.warning("the leader is dead, taking its place", leader=leader.replica)
-            return await election.attempt(usurp=leader.mod_revision)
+            if dead.done():
+                revision, why = dead.result().mod_revision, "its process is dead"
+            else:
+                revision, why = overdue.result().mod_revision, "its lease is as good as over"
+            _log.warning("taking the place of the leader", why=why)
+            return await election.attempt(usurp=revision)
         finally:
             for task in waits:
                 task.cancel()

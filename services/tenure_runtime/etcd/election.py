@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _ATTEMPT_TIMEOUT: Final = 1.5
+_LEFT_PAUSE: Final = 0.1
 
 
 class CurrentLeader(NamedTuple):
@@ -157,6 +158,28 @@ class Election:
                     vacant = deleted and await self.current() is None
                 if vacant:
                     return
+
+    async def overdue(self) -> CurrentLeader:
+        """Return the leader once its lease is so near its end that it has stopped, if it runs at all.
+
+        It counts from before its last renewal, and stops a margin before the end (`Leadership`). etcd removes
+        the key up to a second later than that, and up to half a second after the lease's end.
+        """
+        suspect: CurrentLeader | None = None
+        while True:
+            leader, left = None, -1
+            with contextlib.suppress(EtcdError):
+                leader = await self.current()
+                left = await self._client.lease_time_to_live(leader.lease) if leader is not None else -1
+            if leader is None or left != 0:
+                suspect = None
+                await asyncio.sleep(max(_LEFT_PAUSE, left - 1))
+            elif leader == suspect:
+                return leader
+            else:
+                # Less than a second is left: by now, and after this, less than the margin.
+                suspect = leader
+                await asyncio.sleep(max(_LEFT_PAUSE, 1 - margin_of(self._ttl)))
 
 
 def _leader(kv: KeyValue | None) -> CurrentLeader | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tenure_runtime.etcd.batch import Batch
 from tenure_runtime.etcd.client import EtcdClient
 from tenure_runtime.etcd.commit import CommitChain, Committed, Deposed
@@ -155,3 +157,26 @@ async def test_a_standby_takes_over_after_expiry(own_client: EtcdClient, keys: K
     standby = await asyncio.wait_for(Election(own_client, keys, b"standby").lead(), 15)
     assert standby.epoch == 2
     await standby.resign()
+
+
+async def test_a_leader_that_renews_is_never_overdue(client: EtcdClient, keys: Keys, lead: Lead) -> None:
+    leadership = await lead(client, ttl=2)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(Election(client, keys, b"standby", ttl=2).overdue(), 6)
+    assert leadership.is_current()
+
+
+async def test_a_silent_leader_is_overdue_when_it_has_stopped_and_before_its_lease_ends(
+    client: EtcdClient, keys: Keys, lead: Lead
+) -> None:
+    """Its process is frozen, say: etcd would keep its key for longer than it may act."""
+    leadership = await lead(client, ttl=6)
+    leadership._renewing.cancel()
+    standby = Election(client, keys, b"standby", ttl=6)
+    leader = await asyncio.wait_for(standby.overdue(), 20)
+    assert not leadership.is_current()
+    assert await client.get(keys.leader) is not None
+    replacement = await standby.attempt(usurp=leader.mod_revision)
+    assert replacement is not None
+    assert replacement.epoch == leadership.epoch + 1
+    await replacement.resign()
