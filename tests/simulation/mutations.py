@@ -150,12 +150,9 @@ def _forget_hold(world: Any, worker: Any) -> Any:
     return world.now.boot
 
 
-def _no_second_hello(original: Any) -> Any:
-    def live_is_gone(world: Any, worker: Any, *proof: Any) -> None:
-        original(world, worker, *proof)
-        worker.spared_until = NEVER
-
-    return live_is_gone
+def _spare_nobody(worker: Any) -> Any:
+    """Whoever was just heard is lost all the same."""
+    return NEVER
 
 
 def _take_any_result(original: Any) -> Any:
@@ -346,7 +343,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "a second Hello after a late one",
         "a worker that came back under a lease that it could not renew any more keeps what runs",
-        lambda: patch.object(sessions, "live_is_gone", _no_second_hello(losses.live_is_gone)),
+        lambda: patch.object(storm, "spared_until", _spare_nobody),
         ("upgrade agent", "stall watches", "lag watches", "late writes"),
         fleet={"ttl": 3.0},
     ),

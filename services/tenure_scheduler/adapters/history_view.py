@@ -40,6 +40,7 @@ def _late_end(late: LateEnd) -> tasks_pb.LateEnd:
         reason=late.reason,
         ended_at=timestamp(late.ended_ns),
         reported_at=timestamp(late.reported_ns),
+        unseen=late.unseen,
     )
     if late.started_ns:
         message.started_at.CopyFrom(timestamp(late.started_ns))

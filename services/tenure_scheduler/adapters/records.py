@@ -150,6 +150,7 @@ def _encode_late(record: LateEndRecord, late: LateEnd) -> None:
         record.signal = late.signal
     record.started_at_ns, record.ended_at_ns = late.started_ns, late.ended_ns
     record.reported_at_ns = late.reported_ns
+    record.unseen = late.unseen
 
 
 def decode_task(
@@ -286,6 +287,7 @@ def _decode_late(record: LateEndRecord) -> LateEnd:
         record.started_at_ns,
         record.ended_at_ns,
         record.reported_at_ns,
+        record.unseen,
     )
 
 

@@ -9,6 +9,9 @@ from tenure_scheduler.domain.model import Attempt, Task, Worker
 from tenure_scheduler.domain.notes import TEXT, EventKind, LateEnd, Note, appended, clock
 from tenure_scheduler.domain.world import World
 
+UNSEEN = frozenset({LossEvidence.WARDEN_DIED, LossEvidence.HOST_REBOOTED})
+"""The next warden says so, once it has killed whatever was left."""
+
 
 def live_missed(worker: Worker, revision: int) -> str:
     """A read, or a commit, at `revision` of the store found `live` gone."""
@@ -57,7 +60,8 @@ def note_late_end(world: World, worker: Worker, report: AttemptReport) -> None:
 
 
 def _keep_late_end(world: World, task: Task, attempt: Attempt, end: AttemptReport) -> None:
-    if attempt.late is None and attempt.outcome in REOPENABLE:
+    told_before = attempt.ruling is not None and attempt.ruling.reported and end.outcome is attempt.outcome
+    if attempt.late is None and attempt.outcome in REOPENABLE and not told_before:
         attempt.late = LateEnd(
             end.outcome,
             end.exit_code,
@@ -66,5 +70,6 @@ def _keep_late_end(world: World, task: Task, attempt: Attempt, end: AttemptRepor
             end.started_ns,
             end.ended_ns,
             world.now.utc_ns,
+            end.evidence in UNSEEN,
         )
         world.touch(task)

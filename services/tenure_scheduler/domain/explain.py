@@ -54,7 +54,8 @@ def explain(world: World, task: Task) -> Explanation:
         found.suggestions = _suggestions(world, task, found)
         found.summary = _pending_summary(world, found)
     elif task.state is TaskState.QUARANTINED:
-        found.suggestions = ["release it (ReleaseTasks) to let it run again, or cancel it"]
+        again = f"`tenure release {task.id}` (ReleaseTasks) lets it run again"
+        found.suggestions = [again, f"`tenure cancel {task.id}` (CancelTasks) ends it"]
     return found
 
 

@@ -83,6 +83,7 @@ def _end(attempt: Attempt) -> str:
 
 def _late_end(late: LateEnd) -> str:
     said = f"its worker said later that it ended {_how(late.outcome, late.exit_code, late.signal)}"
+    said += ", by then at the latest" if late.unseen else ""
     return f"{said}; {late.reason}" if late.reason and late.reason not in said else said
 
 
@@ -129,7 +130,7 @@ def _overlap(one: Attempt, end_ns: UtcNs, other: Attempt) -> Overlap | None:
     if until and until <= begins:
         return None
     pair = f"attempt {one.number} on {one.worker} ran on beside attempt {other.number} on {other.worker}"
-    certain = bool(end_ns and _start(one))
+    certain = bool(end_ns and _start(one)) and one.late is not None and not one.late.unseen
     text = pair if certain else pair.replace(" ran on ", " may have run on ", 1)
     return Overlap(one.number, other.number, begins, until, certain, text)
 

@@ -7,7 +7,7 @@ deletion after its connection was reset (early loss). What follows waits for gra
 from __future__ import annotations
 
 from tenure_core.states import LossEvidence, OnDisconnect, WorkerPhase, WorkerVerdict
-from tenure_core.timing import NEVER, Instant
+from tenure_core.timing import FOREVER, NEVER, Instant
 from tenure_scheduler.domain import storm as storms
 from tenure_scheduler.domain.commands import AnswerWorkers, DeleteLive
 from tenure_scheduler.domain.events import (
@@ -37,6 +37,8 @@ def on_stream_closed(world: World, event: StreamClosed) -> None:
     if worker is None:
         return
     joining = worker.joining
+    if event.how is StreamEnd.ENDED and worker.phase != WorkerPhase.STOPPING:
+        spare(world, worker)
     if joining is not None and joining.stream == event.stream:
         worker.joining = joining._replace(stream=NO_STREAM)
     if worker.stream != event.stream:
@@ -80,6 +82,15 @@ def _reattach_due(world: World, worker: Worker, disconnected_at: Instant) -> Non
     delete_live(world, worker, WORDS[LossEvidence.AGENT_UNREACHABLE])
 
 
+def spare(world: World, worker: Worker, *, until: Instant = FOREVER) -> None:
+    """It was just heard, or is just told that its session is over: it may take a moment to say Hello again.
+
+    That its lease ended, or could not be granted in time, may be the fault of etcd or ours.
+    """
+    again = min(world.now.boot + world.config.reattach_grace, until)
+    worker.spared_until = max(worker.spared_until, again)
+
+
 def delete_live(world: World, worker: Worker, cause: str) -> None:
     """Take the worker's `live` away by a guarded commit."""
     worker.deleting = True
@@ -93,12 +104,9 @@ def live_is_gone(world: World, worker: Worker, proved_at: Instant, evidence: Los
     worker.deleting = False
     worker.gone_at = proved_at
     worker.gone_evidence = evidence
-    if evidence is LossEvidence.LEASE_EXPIRED:
+    if evidence is LossEvidence.LEASE_EXPIRED and worker.stream != NO_STREAM:
         # It said Hello, but could not renew its old lease any more: as good as a beat, it may say it again.
-        # It may know of that before we do, and have ended the stream for the next Hello.
-        heard = world.now.boot if worker.stream != NO_STREAM else worker.disconnected_at
-        again = heard + world.config.reattach_grace
-        worker.spared_until = min(again, worker.resumed_at + world.config.worker_ttl)
+        spare(world, worker, until=worker.resumed_at + world.config.worker_ttl)
     world.close_stream(worker, WORDS[evidence])
     world.fleet_version += 1
     storms.note_live(world)

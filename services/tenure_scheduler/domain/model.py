@@ -333,7 +333,7 @@ class Worker:
         self.gone_saw = ""
         """What that proof was: one sentence."""
         self.spared_until: Instant = NEVER
-        """Until when a worker that was just heard may say Hello again, though its lease ended."""
+        """Until when a worker that was just heard may say Hello (again), though its lease ended."""
         self.attempts: dict[str, Task] = {}
         """Open attempts by task."""
         self.suspects: dict[str, Task] = {}
@@ -363,7 +363,7 @@ class Worker:
         self.dirty = False
 
     def may_have_started(self, attempt: Attempt) -> bool:
-        """Whether a process of this open attempt may have run: its Start left, and nobody said that it was not."""
+        """Whether this open attempt may have run: its Start left, and nobody said that it did not."""
         return bool(attempt.started_ns) or attempt.start_number <= self.sent_number
 
     @property

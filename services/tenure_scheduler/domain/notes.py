@@ -64,6 +64,8 @@ class LateEnd(NamedTuple):
     started_ns: UtcNs
     ended_ns: UtcNs
     reported_ns: UtcNs
+    unseen: bool
+    """Nobody saw the end; it was not later than that."""
 
 
 def appended(notes: tuple[Note, ...], note: Note) -> tuple[Note, ...]:

@@ -42,6 +42,7 @@ from tenure_scheduler.domain.losses import (
     delete_live,
     live_is_gone,
     lose_when_safe,
+    spare,
 )
 from tenure_scheduler.domain.model import NO_STREAM, JoinStep, Task, Worker
 from tenure_scheduler.domain.reports import miss, rolled_back, settle_held
@@ -51,6 +52,8 @@ from tenure_scheduler.domain.world import World
 
 ROLLED_BACK_PAUSE = 5.0
 """Seconds after which a worker that knows more than the store may ask again."""
+JOIN_AGAIN = 0.1
+"""Seconds after which a worker whose registration failed may ask again."""
 DELETE, GRANT, REGISTER, WAIT = "delete", "grant", "register", "wait"
 
 
@@ -317,7 +320,9 @@ def on_join_failed(world: World, event: JoinFailed) -> None:
         return
     worker.joining = None
     if joining.stream != NO_STREAM:
-        world.commands.append(CloseStream(worker.name, joining.stream, event.reason))
+        spare(world, worker)
+        waiting = HelloReceived(joining.stream, joining.direct, joining.hello)
+        refuse(world, waiting, "NOT_REGISTERED", event.reason, retry_after=JOIN_AGAIN)
     world.commands.append(ProveLive([(worker.name, worker.live_revision)]))
 
 

@@ -98,8 +98,13 @@ def next_chance(world: World, worker: Worker, *, held: bool = True) -> Instant |
     if storm.all_lost:
         return None
     hold = hold_of(world, worker) if held else now.boot
-    chance = max(now.boot, hold, grace_of(world, worker), worker.spared_until)
+    chance = max(now.boot, hold, grace_of(world, worker), spared_until(worker))
     return max(chance, storm.next_at) if storm.active else chance
+
+
+def spared_until(worker: Worker) -> Instant:
+    """Until when it may say Hello, having been heard."""
+    return worker.spared_until
 
 
 def spend_chance(world: World) -> None:

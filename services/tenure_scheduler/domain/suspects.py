@@ -55,7 +55,8 @@ def excuse(worker: Worker | None, task: Task, attempt: Attempt) -> str:
     """Why another task is to blame for a loss; empty: none is."""
     if worker is None or task.id in worker.suspects or attempt.evidence not in WITH_THEIR_WORKER:
         return ""
-    if worker.blamed == attempt.session or any(worker.may_have_started(s.attempts[-1]) for s in worker.suspects.values()):
+    ran = any(worker.may_have_started(suspect.attempts[-1]) for suspect in worker.suspects.values())
+    if ran or worker.blamed == attempt.session:
         return "a task that was lost before ran on the same worker"
     return ""
 

@@ -148,7 +148,7 @@ class Ruling(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., saw: _Optional[str] = ..., excuse: _Optional[str] = ..., reported: _Optional[bool] = ...) -> None: ...
 
 class LateEnd(_message.Message):
-    __slots__ = ("outcome", "exit_code", "signal", "reason", "started_at_ns", "ended_at_ns", "reported_at_ns")
+    __slots__ = ("outcome", "exit_code", "signal", "reason", "started_at_ns", "ended_at_ns", "reported_at_ns", "unseen")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +156,7 @@ class LateEnd(_message.Message):
     STARTED_AT_NS_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_NS_FIELD_NUMBER: _ClassVar[int]
     REPORTED_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    UNSEEN_FIELD_NUMBER: _ClassVar[int]
     outcome: int
     exit_code: int
     signal: int
@@ -163,7 +164,8 @@ class LateEnd(_message.Message):
     started_at_ns: int
     ended_at_ns: int
     reported_at_ns: int
-    def __init__(self, outcome: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., started_at_ns: _Optional[int] = ..., ended_at_ns: _Optional[int] = ..., reported_at_ns: _Optional[int] = ...) -> None: ...
+    unseen: bool
+    def __init__(self, outcome: _Optional[int] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., started_at_ns: _Optional[int] = ..., ended_at_ns: _Optional[int] = ..., reported_at_ns: _Optional[int] = ..., unseen: _Optional[bool] = ...) -> None: ...
 
 class GrantedIndexes(_message.Message):
     __slots__ = ("indexes",)

@@ -218,6 +218,7 @@ class Connection:
         else:
             self._complain(f"the scheduler refuses this worker: {event.message} ({event.reason})")
             self._retry_at = self._turn.now.boot + self._turn.about(event.retry_after or REFUSED_PAUSE, 0.2)
+            self._places.answers(self._asked)
         self.close(keep_pause=event.reason != "STALE_CONNECT")
 
     def _rename(self, message: str) -> None:

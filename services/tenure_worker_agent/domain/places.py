@@ -30,7 +30,7 @@ class Places:
         self.leader = address
 
     def for_session(self, avoid: str = "") -> str:
-        """Where to say Hello: to the leader if one was named, or whom we just heard; else to one after the other.
+        """Where to say Hello: to the leader if one was named, to whom we just heard, or one after the other.
 
         Whoever is to be avoided is skipped if there are others.
         """

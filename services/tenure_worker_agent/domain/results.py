@@ -60,6 +60,10 @@ _CAUSES: Final = {
     "lost": O.LOST,
 }
 _EVIDENCE: Final = {"deadline": LossEvidence.LEASE_EXPIRED, "oom": LossEvidence.OOM_KILLED}
+_LOST: Final = {
+    "WARDEN_DIED": "the warden died, so nobody saw how it ended",
+    "HOST_REBOOTED": "its node was booted again, so nobody saw how it ended",
+}
 _REFUSED: Final = {
     "duplicate": O.LOST,
     "disk": O.INTERNAL_ERROR,
@@ -116,7 +120,7 @@ def _reason(record: dict[str, Any], cause: str, code: int | None, signal: int | 
         case "oom":
             return "the kernel killed it for want of memory"
         case "lost":
-            return f"the warden cannot say how it ended: {record.get('evidence', 'unknown')}"
+            return _LOST.get(record.get("evidence", ""), "its node cannot say how it ended")
     return f"it ended for a reason that this agent does not know: {cause}"
 
 

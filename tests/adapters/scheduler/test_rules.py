@@ -115,7 +115,7 @@ def test_a_task_reads_back_as_it_was(stdin: bytes) -> None:
     lost.outcome, lost.evidence, lost.counted = AttemptOutcome.LOST, LossEvidence.LEASE_EXPIRED, True
     lost.ended_ns, lost.reason = 2500, "gone"
     lost.ruling = Ruling(7, "its key `live` was not there", "a drain", reported=True)
-    lost.late = LateEnd(AttemptOutcome.FAILED, 3, None, "exit code 3", 2100, 2600, 2700)
+    lost.late = LateEnd(AttemptOutcome.FAILED, 3, None, "exit code 3", 2100, 2600, 2700, unseen=True)
     done = Attempt(2, "w2", 4, Grant(reading.profile.shape.demand, (("gpu", (0,)),)), 3000)
     done.started_ns, done.ended_ns, done.pid, done.relay = 3100, 3200, 77, "relay-1"
     done.ticks, done.boot_id = 123, "boot-1"

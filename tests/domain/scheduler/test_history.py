@@ -117,6 +117,41 @@ def test_a_late_end_shows_the_window_and_changes_nothing_else(how: str) -> None:
     assert again.attempts[0].late[:3] == (AttemptOutcome.FAILED, 3, None)
 
 
+def lost_with_its_warden(fence: Fence, ended_ns: int) -> e.AttemptReport:
+    """What the next warden says: nothing runs any more, since when is not known."""
+    return e.AttemptReport(
+        fence,
+        e.ReportKind.RESULT,
+        AttemptOutcome.LOST,
+        evidence=LossEvidence.WARDEN_DIED,
+        started_ns=1,
+        ended_ns=ended_ns,
+    )
+
+
+def test_a_late_end_that_nobody_saw_is_the_latest_possible_one() -> None:
+    rig = Rig()
+    task, first, _ = given_away(rig)
+    began = task.attempts[1].started_ns
+    first.held = []
+    first.hello()
+    first.report(lost_with_its_warden(rig.fence(task, 1), began + 2 * SECOND))
+    (overlap,) = overlaps(task)
+    assert (overlap.begins_ns, overlap.ends_ns, overlap.certain) == (began, began + 2 * SECOND, False)
+
+
+def test_a_loss_that_the_next_warden_tells_again_is_no_news() -> None:
+    rig = Rig()
+    first, second = rig.worker("w1"), rig.worker("w2")
+    rig.do(e.CordonRequested(1, ["w2"]))
+    task = rig.a_task().running_on(first)
+    rig.do(e.CordonRequested(1, ["w2"], cordoned=False))
+    first.report(lost_with_its_warden(rig.fence(task, 1), rig.now.utc_ns))
+    second.starts(task)
+    first.report(lost_with_its_warden(rig.fence(task, 1), rig.now.utc_ns + SECOND))
+    assert (task.attempt, task.attempts[0].late, overlaps(task)) == (2, None, [])
+
+
 def test_a_late_end_before_the_other_one_began_is_no_overlap() -> None:
     rig = Rig()
     task, first, _ = given_away(rig)

@@ -89,6 +89,27 @@ def test_who_resumed_on_a_lease_that_was_over_and_stays_silent_is_lost() -> None
     assert task.attempts[0].outcome is AttemptOutcome.LOST
 
 
+def test_who_gave_up_waiting_for_our_answer_may_say_hello_again() -> None:
+    """The lease for its new session took longer than the agent's patience, and the grace is over by then."""
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    agent.held = [e.AttemptReport(rig.fence(task), e.ReportKind.STARTED)]
+    rig.end_lease("w1")
+    rig.depose()
+    rig.decide(agent.hello_event())
+    (grant,) = [w for w in rig.waiting if isinstance(w, c.GrantLease)]
+    rig.waiting = []
+    rig.after(rig.config.grace)
+    agent.end()
+    rig.do(e.LeaseGranted("w1", grant.ticket, 9_000))
+    rig.after(rig.config.reattach_grace - 0.1)
+    assert newest(rig.task(task)).outcome is None
+    agent.hello()
+    rig.after(60.0)
+    assert (rig.task(task).attempt, stands(rig.task(task))) == (1, TaskState.RUNNING)
+
+
 def test_a_forwarded_stream_gives_no_early_loss() -> None:
     rig = Rig()
     agent = Agent(rig, "w1")
@@ -301,7 +322,7 @@ def test_max_losses_fails_the_task() -> None:
 
 
 def test_an_attempt_may_have_started_once_its_worker_was_told() -> None:
-    """A task that takes its node down at once is never heard of; it must not go on to the next and the next."""
+    """A task that takes its node down at once is never heard of, and must not go on to all the others."""
     rig = Rig()
     agent = rig.worker()
     task = rig.a_task().assigned()

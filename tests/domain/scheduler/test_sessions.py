@@ -254,7 +254,9 @@ def test_a_failed_registration_lets_the_agent_try_again() -> None:
     agent = Agent(rig, "w1")
     rig.store.lives["w1"] = 50
     agent.hello()
-    assert rig.only(c.CloseStream).stream == agent.stream
+    refusal = rig.only(c.RefuseHello)
+    assert (refusal.stream, refusal.reason) == (agent.stream, "NOT_REGISTERED")
+    assert 0 < refusal.retry_after_ms < 1000 * rig.config.reattach_grace
     rig.expire(agent)
     rig.clear()
     assert agent.hello() is not None

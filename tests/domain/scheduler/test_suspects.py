@@ -68,7 +68,7 @@ def test_a_suspect_that_runs_for_long_keeps_nobody_waiting() -> None:
     agent, (first, second) = suspected(rig, count=2)
     agent.starts(first)
     rig.after(rig.config.probation - 1.0)
-    assert second.worker is None
+    assert stands(second) is TaskState.PENDING
     rig.after(1.0)
     assert second.worker is agent.record
     agent.starts(second)
@@ -94,7 +94,7 @@ def test_the_probation_of_a_suspect_whose_worker_is_away_goes_on() -> None:
     agent.end()
     rig.after(rig.config.probation + 1.0)
     agent.hello()
-    assert second.worker is None
+    assert stands(second) is TaskState.PENDING
     rig.after(rig.config.probation)
     assert second.worker is agent.record
 

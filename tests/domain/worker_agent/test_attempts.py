@@ -311,7 +311,7 @@ def test_a_dead_warden_ends_everything_and_is_told() -> None:
 
 
 def test_whether_an_order_was_begun_is_left_to_the_next_warden() -> None:
-    """It may be the one that killed this warden: the journal knows, and a result without a start would not count."""
+    """It may be the one that killed this warden: only the journal knows."""
     rig = Rig().connected()
     rig.command(process(1))
     rig.do(e.WardenDied())

@@ -187,7 +187,7 @@ class LossRuling(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., saw: _Optional[str] = ..., excuse: _Optional[str] = ..., reported: _Optional[bool] = ...) -> None: ...
 
 class LateEnd(_message.Message):
-    __slots__ = ("outcome", "exit_code", "signal", "reason", "started_at", "ended_at", "reported_at")
+    __slots__ = ("outcome", "exit_code", "signal", "reason", "started_at", "ended_at", "reported_at", "unseen")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +195,7 @@ class LateEnd(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
     REPORTED_AT_FIELD_NUMBER: _ClassVar[int]
+    UNSEEN_FIELD_NUMBER: _ClassVar[int]
     outcome: AttemptOutcome
     exit_code: int
     signal: int
@@ -202,7 +203,8 @@ class LateEnd(_message.Message):
     started_at: _timestamp_pb2.Timestamp
     ended_at: _timestamp_pb2.Timestamp
     reported_at: _timestamp_pb2.Timestamp
-    def __init__(self, outcome: _Optional[_Union[AttemptOutcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    unseen: bool
+    def __init__(self, outcome: _Optional[_Union[AttemptOutcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unseen: _Optional[bool] = ...) -> None: ...
 
 class GrantedIndexes(_message.Message):
     __slots__ = ("indexes",)
