@@ -180,6 +180,32 @@ def test_pauses_between_hellos_are_bounded() -> None:
         assert rig.agent.due() - rig.boot <= 1.0
 
 
+def test_whoever_said_that_the_session_is_over_is_asked_for_the_next_one() -> None:
+    """The leader that it had may be frozen, and the grace of the next leader is running."""
+    rig = Rig().connected()
+    rig.wait(TTL / 2)
+    beat = rig.one(c.SendBeat)
+    while beat.address != "s3:1":
+        rig.do(e.BeatFailed(beat.ticket, session_lost=False, reason="deadline exceeded"))
+        beat = rig.one(c.SendBeat)
+    rig.do(e.BeatFailed(beat.ticket, session_lost=True, reason="gone"))
+    rig.lose_stream()
+    rig.wait(0.0)
+    rig.do(e.IdentitySaved(rig.one(c.SaveIdentity).connect))
+    assert rig.one(c.OpenStream).address == "s3:1"
+
+
+def test_a_registration_that_failed_is_asked_for_again_at_once_and_of_the_same_leader() -> None:
+    rig = Rig().begin()
+    rig.greet()
+    asked = rig.agent.connection._asked
+    rig.do(e.Refused(rig.stream, "NOT_REGISTERED", "the new lease ended", 0.1))
+    rig.lose_stream()
+    assert rig.agent.due() - rig.boot <= 0.12
+    rig.greet()
+    assert rig.agent.connection._asked == asked
+
+
 def test_a_duplicate_waits_and_tries_again_with_one_line_in_the_log() -> None:
     rig = Rig().begin()
     for _ in range(3):
