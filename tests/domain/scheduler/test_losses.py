@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tenure_core.resources import Demand
-from tenure_core.retry import RetryPolicy
 from tenure_core.states import (
     AttemptOutcome,
     LossEvidence,
@@ -56,58 +55,6 @@ def test_an_orderly_end_is_not_an_early_loss(how: e.StreamEnd) -> None:
     rig.do(e.StreamClosed("w1", agent.stream, how))
     rig.after(60.0)
     assert task.attempt == 1
-
-
-@pytest.mark.parametrize("ended", [False, True])
-def test_who_resumed_on_a_lease_that_was_over_may_say_hello_again(ended: bool) -> None:
-    """The agent may learn from its beat, before the leader does, that the session is over, and hang up."""
-    rig = Rig()
-    agent = rig.worker()
-    task = rig.a_task().running_on(agent)
-    agent.held = [e.AttemptReport(rig.fence(task), e.ReportKind.STARTED)]
-    agent.end()
-    agent.hello()
-    if ended:
-        agent.end()
-    rig.expire(agent)
-    rig.after(rig.config.reattach_grace - 0.1)
-    assert newest(task).outcome is None
-    agent.hello()
-    rig.after(60.0)
-    assert (task.attempt, task.state) == (1, TaskState.RUNNING)
-
-
-def test_who_resumed_on_a_lease_that_was_over_and_stays_silent_is_lost() -> None:
-    rig = Rig()
-    agent = rig.worker()
-    task = rig.a_task().running_on(agent)
-    agent.end()
-    agent.hello()
-    agent.end()
-    rig.expire(agent)
-    rig.after(rig.config.reattach_grace)
-    assert task.attempts[0].outcome is AttemptOutcome.LOST
-
-
-def test_who_gave_up_waiting_for_our_answer_may_say_hello_again() -> None:
-    """The lease for its new session took longer than the agent's patience, and the grace is over by then."""
-    rig = Rig()
-    agent = rig.worker()
-    task = rig.a_task().running_on(agent)
-    agent.held = [e.AttemptReport(rig.fence(task), e.ReportKind.STARTED)]
-    rig.end_lease("w1")
-    rig.depose()
-    rig.decide(agent.hello_event())
-    (grant,) = [w for w in rig.waiting if isinstance(w, c.GrantLease)]
-    rig.waiting = []
-    rig.after(rig.config.grace)
-    agent.end()
-    rig.do(e.LeaseGranted("w1", grant.ticket, 9_000))
-    rig.after(rig.config.reattach_grace - 0.1)
-    assert newest(rig.task(task)).outcome is None
-    agent.hello()
-    rig.after(60.0)
-    assert (rig.task(task).attempt, stands(rig.task(task))) == (1, TaskState.RUNNING)
 
 
 def test_a_forwarded_stream_gives_no_early_loss() -> None:
@@ -276,105 +223,6 @@ def test_declare_dead_overrides_everything() -> None:
     assert "w1" not in rig.store.lives
 
 
-def test_three_counted_losses_on_two_workers_quarantine() -> None:
-    rig = Rig()
-    agents = [rig.worker("w1"), rig.worker("w2")]
-    task = rig.a_task().pending()
-    for number in range(3):
-        agent = next(a for a in agents if task.worker is a.record)
-        rig.clear()
-        agent.held = []
-        agent.starts(task)
-        assert task.losses == number
-        rig.expire(agent)
-        agent.held = []
-        agent.hello()
-    assert task.state is TaskState.QUARANTINED
-    assert (task.losses, task.attempt) == (3, 3)
-    rig.clear()
-    rig.do(e.ReleaseRequested(1, [task.id]))
-    assert rig.only(c.AnswerRelease).task_ids == [task.id]
-    assert (task.losses, task.attempt) == (0, 4)
-
-
-def test_five_losses_on_one_worker_quarantine() -> None:
-    rig = Rig()
-    agent = rig.worker()
-    task = rig.a_task().pending()
-    for _ in range(5):
-        assert task.worker is agent.record
-        agent.starts(task)
-        rig.expire(agent)
-        agent.held = []
-        agent.hello()
-        agent.report()
-        rig.after(70.0)
-    assert task.state is TaskState.QUARANTINED
-
-
-def test_max_losses_fails_the_task() -> None:
-    rig = Rig()
-    agent = rig.worker()
-    task = rig.a_task(Spec(retry=RetryPolicy(max_losses=0))).running_on(agent)
-    rig.expire(agent)
-    assert task.state is TaskState.FAILED
-    assert task.outcome is AttemptOutcome.LOST
-
-
-def test_an_attempt_may_have_started_once_its_worker_was_told() -> None:
-    """A task that takes its node down at once is never heard of, and must not go on to all the others."""
-    rig = Rig()
-    agent = rig.worker()
-    task = rig.a_task().assigned()
-    rig.expire(agent)
-    assert (newest(task).outcome, task.losses) == (AttemptOutcome.LOST, 1)
-
-
-def test_an_attempt_of_which_nobody_was_told_is_not_counted() -> None:
-    rig = Rig()
-    agent = rig.worker()
-    revision = rig.store.lives["w1"]
-    rig.decide(e.TasksSubmitted(1, [rig.item()]))
-    rig.waiting = [w for w in rig.waiting if not isinstance(w, c.SendCommands)]
-    rig.end_lease("w1")
-    rig.do(e.LiveGone("w1", revision, rig.boot))
-    (task,) = rig.core.world.tasks.values()
-    ruling = newest(task).ruling
-    assert (newest(task).outcome, task.losses) == (AttemptOutcome.LOST, 0)
-    assert ruling is not None
-    assert ruling.excuse == "its worker had not been told to start it"
-    assert agent.record.verdict is WorkerVerdict.LOST
-
-
-def test_another_instance_cannot_vouch_that_an_attempt_never_started() -> None:
-    rig = Rig()
-    agent = rig.worker()
-    task = rig.a_task().assigned()
-    agent.instance = "i2"
-    agent.reset()
-    agent.hello()
-    rig.after(rig.config.reattach_grace)
-    attempt = task.attempts[0]
-    assert (attempt.outcome, attempt.evidence) == (AttemptOutcome.LOST, LossEvidence.WORKER_REPLACED)
-    assert task.losses == 1
-
-
-def test_a_warden_that_knows_only_of_the_intent_cannot_say_that_it_never_ran() -> None:
-    rig = Rig()
-    agent = rig.worker()
-    task = rig.a_task().assigned()
-    lost = e.AttemptReport(
-        rig.fence(task),
-        e.ReportKind.RESULT,
-        outcome=AttemptOutcome.LOST,
-        evidence=LossEvidence.WARDEN_DIED,
-    )
-    agent.held = [lost]
-    agent.reset()
-    agent.hello()
-    assert (task.attempts[0].started_ns, task.losses) == (0, 1)
-
-
 def test_the_last_worker_is_taken_if_no_other_fits() -> None:
     rig = Rig()
     first = rig.worker("w1")
@@ -529,18 +377,6 @@ def test_what_an_ended_session_held_is_not_owned_by_the_next() -> None:
     rig.do(e.CancelRequested(1, [task.id]))
     assert stands(task) is TaskState.CANCELLING
     assert task.id not in rig.store.owns
-
-
-def test_a_loss_while_its_worker_is_drained_does_not_count() -> None:
-    rig = Rig()
-    agent = rig.worker("w1")
-    task = rig.a_task().running_on(agent)
-    rig.worker("w2")
-    rig.do(e.DrainRequested(1, ["w1"], 500.0, "new kernel"))
-    rig.expire(agent)
-    assert agent.verdict() is WorkerVerdict.LOST
-    assert (task.losses, task.attempts[0].counted) == (0, False)
-    assert task.worker is rig.core.world.workers["w2"]
 
 
 @pytest.mark.parametrize("how", ["lost", "shut down"])
