@@ -24,7 +24,7 @@ from tenure_runtime.etcd.stubs import rpc
 from tests.simulation.calls import Channel
 from tests.simulation.etcd_model import NO_SPACE, Refusal, Store
 from tests.simulation.network import End, Network
-from tests.simulation.world import Host, Process, World
+from tests.simulation.world import Handle, Host, Process, World
 
 NO_LEADER: Final = (grpc.StatusCode.UNAVAILABLE, "etcdserver: no leader")
 TIMED_OUT: Final = (grpc.StatusCode.UNAVAILABLE, "etcdserver: request timed out")
@@ -128,8 +128,13 @@ class Watch:
             return
         self._scheduled = True
         world = self._member.cluster.world
-        lag = world.random.uniform(0.0002, 0.002) + world.random.uniform(0.0, self._member.watch_lag)
-        world.later(lag, self._member.process.soon, self._tell)
+        drawn = world.random.random
+        lag = 0.0002 + (0.002 - 0.0002) * drawn() + self._member.watch_lag * drawn()
+        self._tell_after(lag)
+
+    def _tell_after(self, seconds: float) -> None:
+        world = self._member.cluster.world
+        world.at(world.now + seconds, self._member.process, Handle(self._tell, ()))
 
     def _tell(self) -> None:
         self._scheduled = False
@@ -156,7 +161,7 @@ class Watch:
 
     def changed_later(self) -> None:
         self._scheduled = True
-        self._member.cluster.world.later(_RETRY * 4, self._member.process.soon, self._tell)
+        self._tell_after(_RETRY * 4)
 
     def _covers(self, key: bytes) -> bool:
         if not self._stop:
@@ -195,17 +200,21 @@ class Cluster:
 
     def serves(self, member: Member) -> bool:
         """Whether it reaches a majority now."""
-        if not member.process.alive or member.process.paused:
+        process = member.process
+        if not process.alive or process.paused:
             return False
-        reached = sum(1 for other in self.members if other is member or self._reach(member, other))
+        reached = 0
+        for other in self.members:
+            if other is member or self._reach(process, other.process):
+                reached += 1
         return reached * 2 > len(self.members)
 
-    def _reach(self, member: Member, other: Member) -> bool:
-        if not other.process.alive or other.process.paused:
-            return False
-        weather = self.network.weather
-        here, there = member.process.host, other.process.host
-        return not (weather(here, there).cut or weather(there, here).cut)
+    def _reach(self, process: Process, peer: Process) -> bool:
+        return peer.alive and not peer.paused and not self.network.are_parted(process.host, peer.host)
+
+    def _decides(self) -> bool:
+        """Whether any of them serves."""
+        return self.serves(self.members[0]) or any(self.serves(each) for each in self.members[1:])
 
     def _elect(self) -> None:
         """A new leader of etcd gives every lease its full term."""
@@ -281,7 +290,7 @@ class Cluster:
     ) -> None:
         if store is not self.store:
             return
-        if not any(self.serves(each) for each in self.members):
+        if not self._decides():
             # In the log of a leader without a majority: it may come true later, or be forgotten.
             if self.world.random.random() < 0.5 and self.world.now - since < _REQUEST_TIMEOUT:
                 self.world.later(_RETRY * 4, self._apply, store, member, apply, request, end, since)

@@ -20,6 +20,8 @@ from tenure_runtime.etcd.stubs import kv, rpc
 OPS_PER_LEVEL: Final = 128
 REQUEST_BYTES: Final = 1_572_864
 SHORTEST_TTL: Final = 2
+FIRST_CHANGE: Final = 2
+"""The revision that the first change makes."""
 
 
 class Refusal(Exception):
@@ -216,8 +218,8 @@ class Store:
 
     def since(self, revision: int) -> list[tuple[int, list[Any]]]:
         """What changed from this revision on."""
-        first = bisect_left(self.history, revision, key=lambda entry: entry[0])
-        return self.history[first:]
+        # Every revision but the first one, which is empty, has its entry.
+        return self.history[max(revision - FIRST_CHANGE, 0) :]
 
     def snapshot(self) -> Store:
         """A backup: everything as it is now, history and revisions included."""

@@ -39,11 +39,13 @@ class Handle:
 
     __slots__ = ("args", "callback", "gone", "instant")
 
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], when: float = 0.0) -> None:
+    instant: float
+    """Of timers only."""
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         self.callback = callback
         self.args = args
         self.gone = False
-        self.instant = when
 
     def cancel(self) -> None:
         self.gone = True
@@ -111,31 +113,28 @@ class World:
     def later(self, delay: float, callback: Callable[..., object], *args: Any) -> Handle:
         """Do something that no process does: a fault, a message in flight."""
         handle = Handle(callback, args)
-        self.at(self.now + delay, None, handle)
+        self._sequence += 1
+        when = self.now + delay if delay > 0 else self.now
+        heapq.heappush(self._queue, (when, self._sequence, None, handle))
         return handle
-
-    def is_ready(self, process: Process) -> None:
-        """The process has something to run now."""
-        self._ready.append(process)
 
     def run(self, until: Callable[[], bool], limit: float) -> bool:
         """Let time pass until a condition holds; False when `limit` (seconds from now) came first."""
         end = self.now + limit
+        queue, ready = self._queue, self._ready
         while not until():
-            while self._ready:
-                self._ready.popleft().run_ready()
-                self._steps += 1
-                if self._steps > MOST_STEPS:
-                    raise Circling(f"seed {self.seed}: {MOST_STEPS} steps at {self.now:.6f}")
-            if until():
-                return True
-            if not self._queue or self._queue[0][0] > end:
+            if ready:
+                self._turn(ready)
+                if until():
+                    return True
+            while queue and queue[0][3].gone and queue[0][0] <= end:
+                heapq.heappop(queue)
+            if not queue or queue[0][0] > end:
                 self.now = end
                 return until()
-            when, _, process, handle = heapq.heappop(self._queue)
-            if handle.gone:
-                continue
-            self.now = max(when, self.now)
+            when, _, process, handle = heapq.heappop(queue)
+            if when > self.now:
+                self.now = when
             if when > self._counted_from + 0.1:
                 self._counted_from, self._steps = when, 0
             if process is None:
@@ -143,6 +142,14 @@ class World:
             else:
                 process.due(handle)
         return True
+
+    def _turn(self, ready: deque[Process]) -> None:
+        """Run whatever can run before time goes on."""
+        while ready:
+            ready.popleft().run_ready()
+            self._steps += 1
+            if self._steps > MOST_STEPS:
+                raise Circling(f"seed {self.seed}: {MOST_STEPS} steps at {self.now:.6f}")
 
     # --- clocks --------------------------------------------------------------------------------------------
 
@@ -252,18 +259,19 @@ class Process:
             self._backlog.append(handle)
             return
         self.loop.ready.append(handle)
-        self.wake()
-
-    def wake(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self.world.is_ready(self)
+            self.world._ready.append(self)
+
+    def wake(self) -> None:
+        """There is something to run now."""
+        if not self._scheduled:
+            self._scheduled = True
+            self.world._ready.append(self)
 
     def run_ready(self) -> None:
         """Run one turn of the loop."""
         self._scheduled = False
-        if not self.alive or self.paused:
-            return
         ready = self.loop.ready
         world = self.world
         world.current = self
@@ -271,6 +279,9 @@ class Process:
         asyncio._set_running_loop(self.loop)
         try:
             for _ in range(len(ready)):
+                # What ran before may have stopped it.
+                if not self.alive or self.paused:
+                    return
                 handle = ready.popleft()
                 if handle.gone:
                     continue
@@ -278,16 +289,10 @@ class Process:
                     handle.callback(*handle.args)
                 except Exception as error:  # noqa: BLE001  (as an event loop does)
                     world.failures.append(f"{self.name}: {handle.callback}: {error!r}")
-                if not self._runs:
-                    return
         finally:
             world.current = None
-        if ready:
+        if ready and not self.paused:
             self.wake()
-
-    @property
-    def _runs(self) -> bool:
-        return self.alive and not self.paused
 
     def pause(self) -> None:
         """Stop where it is, as by SIGSTOP."""
@@ -331,8 +336,8 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
         self.connect: Callable[[Process, str], Any] | None = None
         """How a TCP connection is made; set by the network."""
 
-    def get_debug(self) -> bool:
-        return False
+    get_debug = staticmethod(bool)
+    """False, without a frame of its own: every future asks."""
 
     def is_running(self) -> bool:
         return True
@@ -355,13 +360,17 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
     call_soon_threadsafe = call_soon
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Handle:
-        return self._call_at(self.process.world.now + max(delay, _TICK), callback, args, context)
+        process = self.process
+        world = process.world
+        handle = Handle(callback, args)
+        handle.instant = when = world.now + (delay if delay > _TICK else _TICK)
+        world._sequence += 1
+        heapq.heappush(world._queue, (when, world._sequence, process, handle))
+        return handle
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Handle:
-        return self._call_at(when - self.process.host.boot_offset, callback, args, context)
-
-    def _call_at(self, when: float, callback: Any, args: Any, context: Any) -> Handle:
-        handle = Handle(callback, args, when)
+        handle = Handle(callback, args)
+        handle.instant = when = when - self.process.host.boot_offset
         self.process.world.at(when, self.process, handle)
         return handle
 
