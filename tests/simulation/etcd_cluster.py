@@ -122,6 +122,13 @@ class Watch:
         self._end.send("message", rpc.WatchResponse(header=store.header(), created=True))
         self.changed()
 
+    def passes_over(self, revision: int, keys: list[bytes]) -> bool:
+        """Whether a change means nothing to a watch that has told everything before it."""
+        if self._scheduled or self._next != revision or any(map(self._covers, keys)):
+            return False
+        self._next = revision + 1
+        return True
+
     def changed(self) -> None:
         """There is news: tell it a little later, together with what comes meanwhile."""
         if self._scheduled or not self._open:
@@ -192,9 +199,12 @@ class Cluster:
         self._tick()
 
     def _tell_watches(self, revision: int, events: list[Any]) -> None:
+        keys = [event.kv.key for event in events]
         for member in self.members:
+            prompt = not member.watch_lag and not member.watches_stall and self.serves(member)
             for watch in member.watches:
-                watch.changed()
+                if not (prompt and watch.passes_over(revision, keys)):
+                    watch.changed()
 
     # --- consensus -----------------------------------------------------------------------------------------
 
