@@ -8,6 +8,7 @@ that did not see it. Watches are served by each member with a lag of its own. Cl
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -123,8 +124,12 @@ class Watch:
         self.changed()
 
     def passes_over(self, revision: int, keys: list[bytes]) -> bool:
-        """Whether a change means nothing to a watch that has told everything before it."""
-        if self._scheduled or self._next != revision or any(map(self._covers, keys)):
+        """Whether a change of these keys, sorted, is nothing to a watch that has told all before it."""
+        if self._scheduled or self._next != revision:
+            return False
+        # The first key that is not before what it watches is covered, or none is.
+        first = bisect_left(keys, self._prefix)
+        if first < len(keys) and self._covers(keys[first]):
             return False
         self._next = revision + 1
         return True
@@ -141,7 +146,7 @@ class Watch:
 
     def _tell_after(self, seconds: float) -> None:
         world = self._member.cluster.world
-        world.at(world.now + seconds, self._member.process, Handle(self._tell, ()))
+        world.at(world.now + seconds, self._member.process, Handle((self._tell, ())))
 
     def _tell(self) -> None:
         self._scheduled = False
@@ -199,7 +204,7 @@ class Cluster:
         self._tick()
 
     def _tell_watches(self, revision: int, events: list[Any]) -> None:
-        keys = [event.kv.key for event in events]
+        keys = sorted([event.kv.key for event in events])
         for member in self.members:
             prompt = not member.watch_lag and not member.watches_stall and self.serves(member)
             for watch in member.watches:
@@ -290,7 +295,7 @@ class Cluster:
                     end.send("error", NO_LEADER)
             return
         apply = _METHODS[method]
-        delay = self.world.random.uniform(0.0003, 0.003)
+        delay = 0.0003 + (0.003 - 0.0003) * self.world.random.random()
         if method in _WRITES and self.late_writes and self.world.random.random() < self.late_writes:
             delay += self.world.random.uniform(0.05, 4.0)
         self.world.later(delay, self._apply, self.store, member, apply, request, end, since)

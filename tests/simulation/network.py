@@ -321,4 +321,4 @@ class End:
         self.heard = True
         if kind == "reset":
             other.broken = True
-        self.peer.due(Handle(self.receive, (kind, payload)))
+        self.peer.due(Handle((self.receive, (kind, payload))))

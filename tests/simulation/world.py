@@ -34,27 +34,19 @@ class Circling(AssertionError):
     """The run made no progress in virtual time."""
 
 
-class Handle:
-    """Something to be run; as asyncio.Handle, without its context."""
+class Handle(list[Any]):
+    """Something to be run: what to call, and its arguments; as asyncio.Handle, without its context.
 
-    __slots__ = ("args", "callback", "gone", "instant")
+    Several are made in every turn of every loop: a list is made without a frame of the interpreter's own.
+    """
 
-    instant: float
-    """Of timers only."""
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self.callback = callback
-        self.args = args
-        self.gone = False
+    __slots__ = ()
 
     def cancel(self) -> None:
-        self.gone = True
+        self[0] = None
 
     def cancelled(self) -> bool:
-        return self.gone
-
-    def when(self) -> float:
-        return self.instant
+        return self[0] is None
 
 
 class Host:
@@ -93,6 +85,8 @@ class World:
         self.random = random.Random(f"world {seed}")
         self.now = 0.0
         self.current: Process | None = None
+        self.running: Loop | None = None
+        """What asyncio takes for the running loop."""
         self.trace: Callable[[str], None] | None = None
         self.processes: list[Process] = []
         self._queue: list[tuple[float, int, Process | None, Handle]] = []
@@ -112,7 +106,7 @@ class World:
 
     def later(self, delay: float, callback: Callable[..., object], *args: Any) -> Handle:
         """Do something that no process does: a fault, a message in flight."""
-        handle = Handle(callback, args)
+        handle = Handle((callback, args))
         self._sequence += 1
         when = self.now + delay if delay > 0 else self.now
         heapq.heappush(self._queue, (when, self._sequence, None, handle))
@@ -127,7 +121,7 @@ class World:
                 self._turn(ready)
                 if until():
                     return True
-            while queue and queue[0][3].gone and queue[0][0] <= end:
+            while queue and queue[0][3][0] is None and queue[0][0] <= end:
                 heapq.heappop(queue)
             if not queue or queue[0][0] > end:
                 self.now = end
@@ -138,7 +132,8 @@ class World:
             if when > self._counted_from + 0.1:
                 self._counted_from, self._steps = when, 0
             if process is None:
-                handle.callback(*handle.args)
+                callback, args = handle
+                callback(*args)
             else:
                 process.due(handle)
         return True
@@ -151,11 +146,13 @@ class World:
             if self._steps > MOST_STEPS:
                 raise Circling(f"seed {self.seed}: {MOST_STEPS} steps at {self.now:.6f}")
 
-    # --- clocks --------------------------------------------------------------------------------------------
+    def runs(self, loop: Loop | None) -> None:
+        """Tell asyncio which loop is the running one; each time that costs a system call."""
+        if self.running is not loop:
+            self.running = loop
+            asyncio._set_running_loop(loop)
 
-    @property
-    def clock_host(self) -> Host | None:
-        return self.current.host if self.current is not None else None
+    # --- clocks --------------------------------------------------------------------------------------------
 
     def __enter__(self) -> World:
         self._restore = _patched(self)
@@ -163,7 +160,7 @@ class World:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        asyncio._set_running_loop(None)
+        self.runs(None)
         self._restore.__exit__(None, None, None)
 
 
@@ -175,12 +172,12 @@ def _patched(world: World) -> Iterator[None]:
     urandom = os.urandom
 
     def boot(_: int = 0) -> float:
-        host = world.clock_host
-        return host.boottime() if host is not None else world.now
+        process = world.current
+        return world.now if process is None else world.now + process.host.boot_offset
 
     def wall_ns() -> int:
-        host = world.clock_host
-        return host.utc_ns() if host is not None else int((START_UTC + world.now) * 1e9)
+        process = world.current
+        return int((START_UTC + world.now) * 1e9) if process is None else process.host.utc_ns()
 
     tick = watchdog.TICK
     random.seed(f"processes {world.seed}")
@@ -238,18 +235,19 @@ class Process:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Run code as this process does: its loop is the running one, its host's clocks count."""
-        previous, running = self.world.current, asyncio._get_running_loop()
-        self.world.current = self
-        asyncio._set_running_loop(self.loop)
+        world = self.world
+        previous, running = world.current, world.running
+        world.current = self
+        world.runs(self.loop)
         try:
             yield
         finally:
-            self.world.current = previous
-            asyncio._set_running_loop(running)
+            world.current = previous
+            world.runs(running)
 
     def soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Have the process do something now, or when it is continued."""
-        self.due(Handle(callback, args))
+        self.due(Handle((callback, args)))
 
     def due(self, handle: Handle) -> None:
         """The time of a handle has come."""
@@ -276,19 +274,20 @@ class Process:
         world = self.world
         world.current = self
         # It stays the running one until the next turn: outside of processes nobody asks for one.
-        asyncio._set_running_loop(self.loop)
+        if world.running is not self.loop:
+            world.runs(self.loop)
         try:
             for _ in range(len(ready)):
                 # What ran before may have stopped it.
                 if not self.alive or self.paused:
                     return
-                handle = ready.popleft()
-                if handle.gone:
+                callback, args = ready.popleft()
+                if callback is None:
                     continue
                 try:
-                    handle.callback(*handle.args)
+                    callback(*args)
                 except Exception as error:  # noqa: BLE001  (as an event loop does)
-                    world.failures.append(f"{self.name}: {handle.callback}: {error!r}")
+                    world.failures.append(f"{self.name}: {callback}: {error!r}")
         finally:
             world.current = None
         if ready and not self.paused:
@@ -349,7 +348,7 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
         return self.process.world.now + self.process.host.boot_offset
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Handle:
-        handle = Handle(callback, args)
+        handle = Handle((callback, args))
         self.ready.append(handle)
         process = self.process
         if not process._scheduled:
@@ -362,16 +361,15 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Handle:
         process = self.process
         world = process.world
-        handle = Handle(callback, args)
-        handle.instant = when = world.now + (delay if delay > _TICK else _TICK)
+        handle = Handle((callback, args))
+        when = world.now + (delay if delay > _TICK else _TICK)
         world._sequence += 1
         heapq.heappush(world._queue, (when, world._sequence, process, handle))
         return handle
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Handle:
-        handle = Handle(callback, args)
-        handle.instant = when = when - self.process.host.boot_offset
-        self.process.world.at(when, self.process, handle)
+        handle = Handle((callback, args))
+        self.process.world.at(when - self.process.host.boot_offset, self.process, handle)
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
