@@ -218,14 +218,16 @@ class Cluster:
         process = member.process
         if not process.alive or process.paused:
             return False
-        reached = 0
+        reached, network = 0, self.network
         for other in self.members:
-            if other is member or self._reach(process, other.process):
+            peer = other.process
+            if other is member or (
+                peer.alive
+                and not peer.paused
+                and not (network.anything_cut and network.are_parted(process.host, peer.host))
+            ):
                 reached += 1
         return reached * 2 > len(self.members)
-
-    def _reach(self, process: Process, peer: Process) -> bool:
-        return peer.alive and not peer.paused and not self.network.are_parted(process.host, peer.host)
 
     def _decides(self) -> bool:
         """Whether any of them serves."""

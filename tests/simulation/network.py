@@ -56,6 +56,8 @@ class Network:
         self._weather: dict[tuple[str, str], Weather] = {}
         self._links: dict[Link, None] = {}
         self.cuts = 0
+        self.anything_cut = False
+        """Whether any way is cut."""
         self.handed_on = 0
         """Sessions that one replica opened to another for an agent."""
 
@@ -88,6 +90,7 @@ class Network:
         """Nothing goes this way any more; what is under way waits, as TCP would send it again."""
         self.weather(source, target).cut = True
         self.cuts += 1
+        self.anything_cut = True
 
     def is_cut(self, source: Host, target: Host) -> bool:
         """Whether nothing goes this way."""
@@ -96,13 +99,12 @@ class Network:
 
     def are_parted(self, one: Host, other: Host) -> bool:
         """Whether they cannot talk: one of the two ways between them is cut."""
-        if not self._weather:
-            return False
-        return self.is_cut(one, other) or self.is_cut(other, one)
+        return self.anything_cut and (self.is_cut(one, other) or self.is_cut(other, one))
 
     def heal(self) -> None:
         """The weather is fine everywhere; what was held up arrives."""
         self._weather.clear()
+        self.anything_cut = False
         for link in list(self._links):
             link.flush()
 

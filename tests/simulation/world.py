@@ -13,9 +13,11 @@ import heapq
 import os
 import random
 import time
+from asyncio import events
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from tenure_runtime import watchdog
@@ -116,7 +118,8 @@ class World:
         """Let time pass until a condition holds; False when `limit` (seconds from now) came first."""
         end = self.now + limit
         queue, ready = self._queue, self._ready
-        while not until():
+        over = until()
+        while not over:
             if ready:
                 self._turn(ready)
                 if until():
@@ -134,6 +137,7 @@ class World:
             if process is None:
                 callback, args = handle
                 callback(*args)
+                over = until()
             else:
                 process.due(handle)
         return True
@@ -168,7 +172,8 @@ class World:
 def _patched(world: World) -> Iterator[None]:
     """Clocks and randomness of the interpreter come from the world while it runs."""
     names = ("clock_gettime", "time_ns", "time", "monotonic", "perf_counter")
-    saved = {name: getattr(time, name) for name in names}
+    loops = ((asyncio, "get_running_loop"), (events, "get_running_loop"), (events, "_get_running_loop"))
+    saved = [(module, name, getattr(module, name)) for module, name in (*((time, n) for n in names), *loops)]
     urandom = os.urandom
 
     def boot(_: int = 0) -> float:
@@ -190,10 +195,13 @@ def _patched(world: World) -> Iterator[None]:
         time.perf_counter = boot
         os.urandom = bytes_source.randbytes
         vars(watchdog)["TICK"] = _WATCH_TICK
+        for module, name in loops:
+            # asyncio's own ones ask the kernel each time whether this is still the process that it was.
+            setattr(module, name, partial(getattr, world, "running"))
         yield
     finally:
-        for name, function in saved.items():
-            setattr(time, name, function)
+        for module, name, function in saved:
+            setattr(module, name, function)
         os.urandom = urandom
         vars(watchdog)["TICK"] = tick
 
