@@ -65,6 +65,7 @@ class Shell:
         self._stream: SessionStream | None = None
         self._events: list[e.Event] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = FOREVER
         self._tasks: set[asyncio.Task[None]] = set()
         self._hands: dict[type[Any], Callable[[Any], None]] = {
             c.SaveIdentity: lambda command: self._begin(self._save_identity(command)),
@@ -104,13 +105,20 @@ class Shell:
         self._arm()
 
     def _arm(self) -> None:
+        due = self._agent.due()
         if self._timer is not None:
+            if due == self._armed_for:
+                return
             self._timer.cancel()
             self._timer = None
-        due = self._agent.due()
+        self._armed_for = due
         if due != FOREVER:
             delay = min(max(0.0, due - boottime()), LONGEST_SLEEP)
-            self._timer = asyncio.get_running_loop().call_later(delay, self.post, e.Ticked())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.post(e.Ticked())
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

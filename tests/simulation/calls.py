@@ -75,11 +75,10 @@ class UnaryCall:
         self._decode = decode
 
     def __await__(self) -> Generator[Any, None, Any]:
-        return self._decoded().__await__()
+        return (self._answer if self._decode is None else self._decoded()).__await__()
 
     async def _decoded(self) -> Any:
-        answer = await self._answer
-        return self._decode(answer) if self._decode is not None else answer
+        return self._decode(await self._answer)
 
     async def trailing_metadata(self) -> tuple[()]:
         return ()

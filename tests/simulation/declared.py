@@ -117,6 +117,9 @@ class Declared:
             before = self._registered.pop(name, None)
             if value:
                 self._registered[name] = after = WorkerRegistration.FromString(value)
+                if before is not None and after.connect < before.connect and self._reign is not None:
+                    # It lost its state, counts anew, and has said Hello to this leader.
+                    self._reign.connects.pop(name, None)
                 if before is not None and before.verdict in SERVING and after.verdict == WorkerVerdict.LOST:
                     self._lost(name, before, after)
 

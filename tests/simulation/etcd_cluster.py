@@ -8,6 +8,7 @@ that did not see it. Watches are served by each member with a lag of its own. Cl
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -24,7 +25,7 @@ from tenure_runtime.etcd.stubs import rpc
 from tests.simulation.calls import Channel
 from tests.simulation.etcd_model import NO_SPACE, Refusal, Store
 from tests.simulation.network import End, Network
-from tests.simulation.world import Host, Process, World
+from tests.simulation.world import Handle, Host, Process, World
 
 NO_LEADER: Final = (grpc.StatusCode.UNAVAILABLE, "etcdserver: no leader")
 TIMED_OUT: Final = (grpc.StatusCode.UNAVAILABLE, "etcdserver: request timed out")
@@ -122,14 +123,30 @@ class Watch:
         self._end.send("message", rpc.WatchResponse(header=store.header(), created=True))
         self.changed()
 
+    def passes_over(self, revision: int, keys: list[bytes]) -> bool:
+        """Whether a change of these keys, sorted, is nothing to a watch that has told all before it."""
+        if self._scheduled or self._next != revision:
+            return False
+        # The first key that is not before what it watches is covered, or none is.
+        first = bisect_left(keys, self._prefix)
+        if first < len(keys) and self._covers(keys[first]):
+            return False
+        self._next = revision + 1
+        return True
+
     def changed(self) -> None:
         """There is news: tell it a little later, together with what comes meanwhile."""
         if self._scheduled or not self._open:
             return
         self._scheduled = True
         world = self._member.cluster.world
-        lag = world.random.uniform(0.0002, 0.002) + world.random.uniform(0.0, self._member.watch_lag)
-        world.later(lag, self._member.process.soon, self._tell)
+        drawn = world.random.random
+        lag = 0.0002 + (0.002 - 0.0002) * drawn() + self._member.watch_lag * drawn()
+        self._tell_after(lag)
+
+    def _tell_after(self, seconds: float) -> None:
+        world = self._member.cluster.world
+        world.at(world.now + seconds, self._member.process, Handle((self._tell, ())))
 
     def _tell(self) -> None:
         self._scheduled = False
@@ -156,7 +173,7 @@ class Watch:
 
     def changed_later(self) -> None:
         self._scheduled = True
-        self._member.cluster.world.later(_RETRY * 4, self._member.process.soon, self._tell)
+        self._tell_after(_RETRY * 4)
 
     def _covers(self, key: bytes) -> bool:
         if not self._stop:
@@ -187,25 +204,34 @@ class Cluster:
         self._tick()
 
     def _tell_watches(self, revision: int, events: list[Any]) -> None:
+        keys = sorted([event.kv.key for event in events])
         for member in self.members:
+            prompt = not member.watch_lag and not member.watches_stall and self.serves(member)
             for watch in member.watches:
-                watch.changed()
+                if not (prompt and watch.passes_over(revision, keys)):
+                    watch.changed()
 
     # --- consensus -----------------------------------------------------------------------------------------
 
     def serves(self, member: Member) -> bool:
         """Whether it reaches a majority now."""
-        if not member.process.alive or member.process.paused:
+        process = member.process
+        if not process.alive or process.paused:
             return False
-        reached = sum(1 for other in self.members if other is member or self._reach(member, other))
+        reached, network = 0, self.network
+        for other in self.members:
+            peer = other.process
+            if other is member or (
+                peer.alive
+                and not peer.paused
+                and not (network.anything_cut and network.are_parted(process.host, peer.host))
+            ):
+                reached += 1
         return reached * 2 > len(self.members)
 
-    def _reach(self, member: Member, other: Member) -> bool:
-        if not other.process.alive or other.process.paused:
-            return False
-        weather = self.network.weather
-        here, there = member.process.host, other.process.host
-        return not (weather(here, there).cut or weather(there, here).cut)
+    def _decides(self) -> bool:
+        """Whether any of them serves."""
+        return self.serves(self.members[0]) or any(self.serves(each) for each in self.members[1:])
 
     def _elect(self) -> None:
         """A new leader of etcd gives every lease its full term."""
@@ -271,7 +297,7 @@ class Cluster:
                     end.send("error", NO_LEADER)
             return
         apply = _METHODS[method]
-        delay = self.world.random.uniform(0.0003, 0.003)
+        delay = 0.0003 + (0.003 - 0.0003) * self.world.random.random()
         if method in _WRITES and self.late_writes and self.world.random.random() < self.late_writes:
             delay += self.world.random.uniform(0.05, 4.0)
         self.world.later(delay, self._apply, self.store, member, apply, request, end, since)
@@ -281,7 +307,7 @@ class Cluster:
     ) -> None:
         if store is not self.store:
             return
-        if not any(self.serves(each) for each in self.members):
+        if not self._decides():
             # In the log of a leader without a majority: it may come true later, or be forgotten.
             if self.world.random.random() < 0.5 and self.world.now - since < _REQUEST_TIMEOUT:
                 self.world.later(_RETRY * 4, self._apply, store, member, apply, request, end, since)

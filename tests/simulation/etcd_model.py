@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from operator import eq, gt, lt, ne
 from typing import Any, Final, NamedTuple
 
 import grpc
@@ -20,6 +21,8 @@ from tenure_runtime.etcd.stubs import kv, rpc
 OPS_PER_LEVEL: Final = 128
 REQUEST_BYTES: Final = 1_572_864
 SHORTEST_TTL: Final = 2
+FIRST_CHANGE: Final = 2
+"""The revision that the first change makes."""
 
 
 class Refusal(Exception):
@@ -74,9 +77,13 @@ class Store:
     no_space: bool = False
     next_lease: int = 7_000
     on_change: list[Callable[[int, list[Any]], None]] = field(default_factory=list)
+    _header: Any = None
 
     def header(self) -> Any:
-        return rpc.ResponseHeader(cluster_id=1, member_id=1, revision=self.revision, raft_term=2)
+        """To be copied into an answer, not to be changed."""
+        if self._header is None or self._header.revision != self.revision:
+            self._header = rpc.ResponseHeader(cluster_id=1, member_id=1, revision=self.revision, raft_term=2)
+        return self._header
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -86,9 +93,9 @@ class Store:
         return versions[-1].message if versions else None
 
     def _at(self, key: bytes, revision: int) -> Any:
-        for version in reversed(self.versions[key]):
-            if version.revision <= revision:
-                return version.message
+        for found, message in reversed(self.versions[key]):
+            if found <= revision:
+                return message
         return None
 
     def _selected(self, key: bytes, end: bytes) -> Iterable[bytes]:
@@ -117,10 +124,9 @@ class Store:
             return response
         if request.limit and len(found) > request.limit:
             found, response.more = found[: request.limit], True
-        for message in found:
-            added = response.kvs.add()
-            added.CopyFrom(message)
-            if request.keys_only:
+        response.kvs.extend(found)
+        if request.keys_only:
+            for added in response.kvs:
                 added.ClearField("value")
         return response
 
@@ -130,49 +136,45 @@ class Store:
         """TxnRequest → TxnResponse; applied as a whole, at one revision, or refused."""
         if request.ByteSize() > REQUEST_BYTES:
             raise Refusal(*TOO_LARGE)
-        _check_ops(request, 0)
-        _check_keys(request.success)
-        _check_keys(request.failure)
-        if self.no_space and _grows(request):
+        opened = _Opened(request)
+        _check_ops(opened, 0)
+        _check_keys(opened.success)
+        _check_keys(opened.failure)
+        if self.no_space and _grows(opened):
             raise Refusal(*NO_SPACE)
-        succeeded = self._holds(request.compare)
-        self._check_leases(request.success if succeeded else request.failure)
+        succeeded = self._holds(opened)
+        self._check_leases(opened.success if succeeded else opened.failure)
         change = _Change(self)
-        response = self._branch(request, succeeded, change)
+        response = self._branch(opened, succeeded, change)
         change.publish()
         response.header.CopyFrom(self.header())
         return response
 
-    def _branch(self, request: Any, succeeded: bool, change: _Change) -> Any:
+    def _branch(self, request: _Opened, succeeded: bool, change: _Change) -> Any:
         response = rpc.TxnResponse(succeeded=succeeded)
-        for operation in request.success if succeeded else request.failure:
+        for kind, operation in request.success if succeeded else request.failure:
             answer = response.responses.add()
-            kind = operation.WhichOneof("request")
             if kind == "request_put":
-                change.put(operation.request_put)
+                change.put(operation)
                 answer.response_put.header.revision = change.revision
             elif kind == "request_delete_range":
-                answer.response_delete_range.deleted = change.delete(operation.request_delete_range)
+                answer.response_delete_range.deleted = change.delete(operation)
             elif kind == "request_range":
-                answer.response_range.CopyFrom(self.range(operation.request_range, change.revision))
+                answer.response_range.CopyFrom(self.range(operation, change.revision))
             else:
-                nested = operation.request_txn
-                answer.response_txn.CopyFrom(self._branch(nested, self._holds(nested.compare), change))
+                answer.response_txn.CopyFrom(self._branch(operation, self._holds(operation), change))
         return response
 
-    def _holds(self, compares: Iterable[Any]) -> bool:
-        return all(_compare(compare, self.current(compare.key)) for compare in compares)
+    def _holds(self, request: _Opened) -> bool:
+        return all(_compare(compare, self.current(compare.key)) for compare in request.compare)
 
-    def _check_leases(self, operations: Iterable[Any]) -> None:
-        for operation in operations:
-            kind = operation.WhichOneof("request")
+    def _check_leases(self, operations: Iterable[_Operation]) -> None:
+        for kind, operation in operations:
             if kind == "request_put":
-                lease = operation.request_put.lease
-                if lease and lease not in self.leases:
+                if operation.lease and operation.lease not in self.leases:
                     raise Refusal(*LEASE_NOT_FOUND)
             elif kind == "request_txn":
-                nested = operation.request_txn
-                self._check_leases(nested.success if self._holds(nested.compare) else nested.failure)
+                self._check_leases(operation.success if self._holds(operation) else operation.failure)
 
     # --- leases --------------------------------------------------------------------------------------------
 
@@ -216,8 +218,8 @@ class Store:
 
     def since(self, revision: int) -> list[tuple[int, list[Any]]]:
         """What changed from this revision on."""
-        first = bisect_left(self.history, revision, key=lambda entry: entry[0])
-        return self.history[first:]
+        # Every revision but the first one, which is empty, has its entry.
+        return self.history[max(revision - FIRST_CHANGE, 0) :]
 
     def snapshot(self) -> Store:
         """A backup: everything as it is now, history and revisions included."""
@@ -230,6 +232,28 @@ class Store:
             for lease in self.leases.values()
         }
         return copy
+
+
+_Operation = tuple[str, Any]
+"""Its kind, and what it asks for; of a nested transaction an `_Opened`."""
+
+
+class _Opened:
+    """A transaction, taken out of its message once: five looks at it follow."""
+
+    __slots__ = ("compare", "failure", "success")
+
+    def __init__(self, request: Any) -> None:
+        self.compare = list(request.compare)
+        self.success = [_opened(operation) for operation in request.success]
+        self.failure = [_opened(operation) for operation in request.failure]
+
+
+def _opened(operation: Any) -> _Operation:
+    kind = operation.WhichOneof("request") or ""
+    if kind == "request_txn":
+        return kind, _Opened(operation.request_txn)
+    return kind, getattr(operation, kind, None)
 
 
 class _Change:
@@ -302,54 +326,54 @@ class _Change:
             tell(self.revision, self._events)
 
 
+_TARGETS: Final = {
+    rpc.Compare.VALUE: ("value", b""),
+    rpc.Compare.CREATE: ("create_revision", 0),
+    rpc.Compare.MOD: ("mod_revision", 0),
+    rpc.Compare.VERSION: ("version", 0),
+    rpc.Compare.LEASE: ("lease", 0),
+}
+"""What of a key is compared, and what stands for it when there is none."""
+_VALUE: Final = rpc.Compare.VALUE
+_RESULTS: Final[dict[Any, Callable[[Any, Any], bool]]] = {
+    rpc.Compare.EQUAL: eq,
+    rpc.Compare.GREATER: gt,
+    rpc.Compare.LESS: lt,
+    rpc.Compare.NOT_EQUAL: ne,
+}
+
+
 def _compare(compare: Any, message: Any) -> bool:
     target = compare.target
-    if target == rpc.Compare.VALUE:
-        if message is None:
-            return False
-        mine, theirs = message.value, compare.value
-    elif target == rpc.Compare.CREATE:
-        mine, theirs = (message.create_revision if message is not None else 0), compare.create_revision
-    elif target == rpc.Compare.MOD:
-        mine, theirs = (message.mod_revision if message is not None else 0), compare.mod_revision
-    elif target == rpc.Compare.VERSION:
-        mine, theirs = (message.version if message is not None else 0), compare.version
-    else:
-        mine, theirs = (message.lease if message is not None else 0), compare.lease
-    result = compare.result
-    if result == rpc.Compare.EQUAL:
-        return bool(mine == theirs)
-    if result == rpc.Compare.GREATER:
-        return bool(mine > theirs)
-    if result == rpc.Compare.LESS:
-        return bool(mine < theirs)
-    return bool(mine != theirs)
+    if message is None and target == _VALUE:
+        return False
+    name, absent = _TARGETS[target]
+    mine = getattr(message, name) if message is not None else absent
+    return _RESULTS[compare.result](mine, getattr(compare, name))
 
 
-def _check_ops(request: Any, above: int) -> None:
+def _check_ops(request: _Opened, above: int) -> None:
     """As etcd counts: a nested transaction may have what its parent leaves of the limit."""
     count = max(len(request.compare), len(request.success), len(request.failure))
     if count > OPS_PER_LEVEL - above:
         raise Refusal(*TOO_MANY)
-    for operation in (*request.success, *request.failure):
-        if operation.WhichOneof("request") == "request_txn":
-            _check_ops(operation.request_txn, above + count)
+    for kind, operation in (*request.success, *request.failure):
+        if kind == "request_txn":
+            _check_ops(operation, above + count)
 
 
-def _check_keys(operations: Iterable[Any]) -> set[bytes]:
+def _check_keys(operations: Iterable[_Operation]) -> set[bytes]:
     """The keys that a branch puts; refused when one is put twice or put and deleted."""
     puts: set[bytes] = set()
     deletes: list[Any] = []
-    for operation in operations:
-        kind = operation.WhichOneof("request")
+    for kind, operation in operations:
         if kind == "request_put":
-            new = {operation.request_put.key}
+            new = {operation.key}
         elif kind == "request_txn":
-            nested = operation.request_txn
-            new = _check_keys(nested.success) | _check_keys(nested.failure)
+            new = _check_keys(operation.success) | _check_keys(operation.failure)
         else:
             if kind == "request_delete_range":
-                deletes.append(operation.request_delete_range)
+                deletes.append(operation)
             continue
         if puts & new:
             raise Refusal(*DUPLICATE)
@@ -365,10 +389,9 @@ def _covers(delete: Any, key: bytes) -> bool:
     return bool(delete.key <= key and (delete.range_end == b"\0" or key < delete.range_end))
 
 
-def _grows(request: Any) -> bool:
+def _grows(request: _Opened) -> bool:
     """Whether it puts anything: deletions are taken when there is no space left."""
     return any(
-        operation.WhichOneof("request") == "request_put"
-        or (operation.WhichOneof("request") == "request_txn" and _grows(operation.request_txn))
-        for operation in (*request.success, *request.failure)
+        kind == "request_put" or (kind == "request_txn" and _grows(operation))
+        for kind, operation in (*request.success, *request.failure)
     )

@@ -82,12 +82,12 @@ def _compares_without(left_out: str) -> Any:
     return patch.object(commit_request, "_compares", compares)
 
 
-async def _settle_assuming(self: Any, request: bytes, own: bytes, batch: Any, sessions: Any) -> Any:
+async def _settle_assuming(self: Any, request: bytes, own: bytes, sessions: Any) -> Any:
     """Without an answer the batch counts as committed."""
     while (left := self._holder.remaining()) > 0:
         try:
             response = await self._client.txn_bytes(request, timeout=min(self._attempt_timeout, left))
-            return self._judge(response, own, batch, sessions)
+            return self._judge(response, own, sessions)
         except EtcdUnknownOutcome:
             return self._term.leader_revision
         except EtcdUnavailable:

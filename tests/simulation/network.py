@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import grpc.aio
 
-from tests.simulation.world import Host, Process, World
+from tests.simulation.world import Handle, Host, Process, World
 
 if TYPE_CHECKING:
     pass
@@ -56,6 +56,8 @@ class Network:
         self._weather: dict[tuple[str, str], Weather] = {}
         self._links: dict[Link, None] = {}
         self.cuts = 0
+        self.anything_cut = False
+        """Whether any way is cut."""
         self.handed_on = 0
         """Sessions that one replica opened to another for an agent."""
 
@@ -88,24 +90,36 @@ class Network:
         """Nothing goes this way any more; what is under way waits, as TCP would send it again."""
         self.weather(source, target).cut = True
         self.cuts += 1
+        self.anything_cut = True
+
+    def is_cut(self, source: Host, target: Host) -> bool:
+        """Whether nothing goes this way."""
+        found = self._weather.get((source.name, target.name))
+        return found is not None and found.cut
+
+    def are_parted(self, one: Host, other: Host) -> bool:
+        """Whether they cannot talk: one of the two ways between them is cut."""
+        return self.anything_cut and (self.is_cut(one, other) or self.is_cut(other, one))
 
     def heal(self) -> None:
         """The weather is fine everywhere; what was held up arrives."""
         self._weather.clear()
+        self.anything_cut = False
         for link in list(self._links):
             link.flush()
 
     def delay(self, source: Host, target: Host) -> float | None:
         """How long a message takes now; None: it does not get through."""
+        drawn = self.random.random
         if source is target:
-            return self.random.uniform(0.00005, 0.0002)
-        weather = self.weather(source, target)
-        if weather.cut:
+            return 0.00005 + (0.0002 - 0.00005) * drawn()
+        weather = self._weather.get((source.name, target.name)) if self._weather else None
+        if weather is not None and weather.cut:
             return None
-        delay = self.latency * self.random.uniform(0.5, 2.0)
-        if self.random.random() < 0.01:
-            delay += self.random.uniform(0.0, 0.2)  # A packet was sent again.
-        return delay + self.random.uniform(0.0, weather.slow) if weather.slow else delay
+        delay = self.latency * (0.5 + 1.5 * drawn())
+        if drawn() < 0.01:
+            delay += 0.2 * drawn()  # A packet was sent again.
+        return delay + weather.slow * drawn() if weather is not None and weather.slow else delay
 
     # --- plain TCP -----------------------------------------------------------------------------------------
 
@@ -182,6 +196,8 @@ class _Transport(asyncio.Transport):
 class Link:
     """One stream between two processes: two directions, each in order."""
 
+    __slots__ = ("client", "ends", "network", "server")
+
     def __init__(self, network: Network, client: Process, server: Process) -> None:
         self.network = network
         self.client = client
@@ -206,8 +222,7 @@ class Link:
         here, there = self.client, self.server
         if not (here.alive and there.alive) or here.paused or there.paused:
             return False
-        weather = self.network.weather
-        return not (weather(here.host, there.host).cut or weather(there.host, here.host).cut)
+        return not self.network.are_parted(here.host, there.host)
 
     def flush(self) -> None:
         for end in self.ends.values():
@@ -219,14 +234,20 @@ class Link:
         self.server.links.pop(self, None)
 
 
+def _nobody(kind: str, payload: Any) -> None:
+    """Takes what nobody listens for yet."""
+
+
 class End:
     """What one process sends over a link."""
+
+    __slots__ = ("_held", "_last", "broken", "heard", "link", "mine", "peer", "receive")
 
     def __init__(self, link: Link, mine: Process, peer: Process) -> None:
         self.link = link
         self.mine = mine
         self.peer = peer
-        self.receive: Callable[[str, Any], None] = lambda kind, payload: None
+        self.receive: Callable[[str, Any], None] = _nobody
         """Called in the peer's process for what this end sends."""
         self.broken = False
         self.heard = False
@@ -236,9 +257,18 @@ class End:
 
     def send(self, kind: str, payload: Any = None) -> None:
         """Send something; it arrives in order, or never."""
-        if not self.broken:
+        if self.broken:
+            return
+        if self._held:
             self._held.append((kind, payload))
             self.flush()
+            return
+        network = self.link.network
+        delay = network.delay(self.mine.host, self.peer.host)
+        if delay is None:
+            self._held.append((kind, payload))
+        else:
+            self._leave(network.world, delay, kind, payload)
 
     def send_reset(self) -> None:
         """The kernel's last word; in bad weather it is lost, as the sender is gone."""
@@ -256,9 +286,13 @@ class End:
             delay = network.delay(self.mine.host, self.peer.host)
             if delay is None:
                 return
-            kind, payload = self._held.popleft()
-            self._last = at = max(world.now + delay, self._last + 1e-7)
-            world.later(at - world.now, self._arrive, kind, payload)
+            self._leave(world, delay, *self._held.popleft())
+
+    def _leave(self, world: World, delay: float, kind: str, payload: Any) -> None:
+        """It is on its way, behind what left before."""
+        now = world.now
+        self._last = at = max(now + delay, self._last + 1e-7)
+        world.later(at - now, self._arrive, kind, payload)
 
     def ping(self, interval: float, patience: float, missed: bool = False) -> None:
         """Ask, and ask once more before the stream is given up."""
@@ -289,4 +323,4 @@ class End:
         self.heard = True
         if kind == "reset":
             other.broken = True
-        self.peer.soon(self.receive, kind, payload)
+        self.peer.due(Handle((self.receive, (kind, payload))))

@@ -13,9 +13,11 @@ import heapq
 import os
 import random
 import time
+from asyncio import events
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from tenure_runtime import watchdog
@@ -34,25 +36,19 @@ class Circling(AssertionError):
     """The run made no progress in virtual time."""
 
 
-class Handle:
-    """Something to be run; as asyncio.Handle, without its context."""
+class Handle(list[Any]):
+    """Something to be run: what to call, and its arguments; as asyncio.Handle, without its context.
 
-    __slots__ = ("args", "callback", "gone", "instant")
+    Several are made in every turn of every loop: a list is made without a frame of the interpreter's own.
+    """
 
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], when: float = 0.0) -> None:
-        self.callback = callback
-        self.args = args
-        self.gone = False
-        self.instant = when
+    __slots__ = ()
 
     def cancel(self) -> None:
-        self.gone = True
+        self[0] = None
 
     def cancelled(self) -> bool:
-        return self.gone
-
-    def when(self) -> float:
-        return self.instant
+        return self[0] is None
 
 
 class Host:
@@ -91,6 +87,8 @@ class World:
         self.random = random.Random(f"world {seed}")
         self.now = 0.0
         self.current: Process | None = None
+        self.running: Loop | None = None
+        """What asyncio takes for the running loop."""
         self.trace: Callable[[str], None] | None = None
         self.processes: list[Process] = []
         self._queue: list[tuple[float, int, Process | None, Handle]] = []
@@ -110,45 +108,55 @@ class World:
 
     def later(self, delay: float, callback: Callable[..., object], *args: Any) -> Handle:
         """Do something that no process does: a fault, a message in flight."""
-        handle = Handle(callback, args)
-        self.at(self.now + delay, None, handle)
+        handle = Handle((callback, args))
+        self._sequence += 1
+        when = self.now + delay if delay > 0 else self.now
+        heapq.heappush(self._queue, (when, self._sequence, None, handle))
         return handle
-
-    def is_ready(self, process: Process) -> None:
-        """The process has something to run now."""
-        self._ready.append(process)
 
     def run(self, until: Callable[[], bool], limit: float) -> bool:
         """Let time pass until a condition holds; False when `limit` (seconds from now) came first."""
         end = self.now + limit
-        while not until():
-            while self._ready:
-                self._ready.popleft().run_ready()
-                self._steps += 1
-                if self._steps > MOST_STEPS:
-                    raise Circling(f"seed {self.seed}: {MOST_STEPS} steps at {self.now:.6f}")
-            if until():
-                return True
-            if not self._queue or self._queue[0][0] > end:
+        queue, ready = self._queue, self._ready
+        over = until()
+        while not over:
+            if ready:
+                self._turn(ready)
+                if until():
+                    return True
+            while queue and queue[0][3][0] is None and queue[0][0] <= end:
+                heapq.heappop(queue)
+            if not queue or queue[0][0] > end:
                 self.now = end
                 return until()
-            when, _, process, handle = heapq.heappop(self._queue)
-            if handle.gone:
-                continue
-            self.now = max(when, self.now)
+            when, _, process, handle = heapq.heappop(queue)
+            if when > self.now:
+                self.now = when
             if when > self._counted_from + 0.1:
                 self._counted_from, self._steps = when, 0
             if process is None:
-                handle.callback(*handle.args)
+                callback, args = handle
+                callback(*args)
+                over = until()
             else:
                 process.due(handle)
         return True
 
-    # --- clocks --------------------------------------------------------------------------------------------
+    def _turn(self, ready: deque[Process]) -> None:
+        """Run whatever can run before time goes on."""
+        while ready:
+            ready.popleft().run_ready()
+            self._steps += 1
+            if self._steps > MOST_STEPS:
+                raise Circling(f"seed {self.seed}: {MOST_STEPS} steps at {self.now:.6f}")
 
-    @property
-    def clock_host(self) -> Host | None:
-        return self.current.host if self.current is not None else None
+    def runs(self, loop: Loop | None) -> None:
+        """Tell asyncio which loop is the running one; each time that costs a system call."""
+        if self.running is not loop:
+            self.running = loop
+            asyncio._set_running_loop(loop)
+
+    # --- clocks --------------------------------------------------------------------------------------------
 
     def __enter__(self) -> World:
         self._restore = _patched(self)
@@ -156,7 +164,7 @@ class World:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        asyncio._set_running_loop(None)
+        self.runs(None)
         self._restore.__exit__(None, None, None)
 
 
@@ -164,16 +172,17 @@ class World:
 def _patched(world: World) -> Iterator[None]:
     """Clocks and randomness of the interpreter come from the world while it runs."""
     names = ("clock_gettime", "time_ns", "time", "monotonic", "perf_counter")
-    saved = {name: getattr(time, name) for name in names}
+    loops = ((asyncio, "get_running_loop"), (events, "get_running_loop"), (events, "_get_running_loop"))
+    saved = [(module, name, getattr(module, name)) for module, name in (*((time, n) for n in names), *loops)]
     urandom = os.urandom
 
     def boot(_: int = 0) -> float:
-        host = world.clock_host
-        return host.boottime() if host is not None else world.now
+        process = world.current
+        return world.now if process is None else world.now + process.host.boot_offset
 
     def wall_ns() -> int:
-        host = world.clock_host
-        return host.utc_ns() if host is not None else int((START_UTC + world.now) * 1e9)
+        process = world.current
+        return int((START_UTC + world.now) * 1e9) if process is None else process.host.utc_ns()
 
     tick = watchdog.TICK
     random.seed(f"processes {world.seed}")
@@ -186,10 +195,13 @@ def _patched(world: World) -> Iterator[None]:
         time.perf_counter = boot
         os.urandom = bytes_source.randbytes
         vars(watchdog)["TICK"] = _WATCH_TICK
+        for module, name in loops:
+            # asyncio's own ones ask the kernel each time whether this is still the process that it was.
+            setattr(module, name, partial(getattr, world, "running"))
         yield
     finally:
-        for name, function in saved.items():
-            setattr(time, name, function)
+        for module, name, function in saved:
+            setattr(module, name, function)
         os.urandom = urandom
         vars(watchdog)["TICK"] = tick
 
@@ -231,18 +243,19 @@ class Process:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Run code as this process does: its loop is the running one, its host's clocks count."""
-        previous, running = self.world.current, asyncio._get_running_loop()
-        self.world.current = self
-        asyncio._set_running_loop(self.loop)
+        world = self.world
+        previous, running = world.current, world.running
+        world.current = self
+        world.runs(self.loop)
         try:
             yield
         finally:
-            self.world.current = previous
-            asyncio._set_running_loop(running)
+            world.current = previous
+            world.runs(running)
 
     def soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Have the process do something now, or when it is continued."""
-        self.due(Handle(callback, args))
+        self.due(Handle((callback, args)))
 
     def due(self, handle: Handle) -> None:
         """The time of a handle has come."""
@@ -252,42 +265,41 @@ class Process:
             self._backlog.append(handle)
             return
         self.loop.ready.append(handle)
-        self.wake()
-
-    def wake(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self.world.is_ready(self)
+            self.world._ready.append(self)
+
+    def wake(self) -> None:
+        """There is something to run now."""
+        if not self._scheduled:
+            self._scheduled = True
+            self.world._ready.append(self)
 
     def run_ready(self) -> None:
         """Run one turn of the loop."""
         self._scheduled = False
-        if not self.alive or self.paused:
-            return
         ready = self.loop.ready
         world = self.world
         world.current = self
         # It stays the running one until the next turn: outside of processes nobody asks for one.
-        asyncio._set_running_loop(self.loop)
+        if world.running is not self.loop:
+            world.runs(self.loop)
         try:
             for _ in range(len(ready)):
-                handle = ready.popleft()
-                if handle.gone:
+                # What ran before may have stopped it.
+                if not self.alive or self.paused:
+                    return
+                callback, args = ready.popleft()
+                if callback is None:
                     continue
                 try:
-                    handle.callback(*handle.args)
+                    callback(*args)
                 except Exception as error:  # noqa: BLE001  (as an event loop does)
-                    world.failures.append(f"{self.name}: {handle.callback}: {error!r}")
-                if not self._runs:
-                    return
+                    world.failures.append(f"{self.name}: {callback}: {error!r}")
         finally:
             world.current = None
-        if ready:
+        if ready and not self.paused:
             self.wake()
-
-    @property
-    def _runs(self) -> bool:
-        return self.alive and not self.paused
 
     def pause(self) -> None:
         """Stop where it is, as by SIGSTOP."""
@@ -331,8 +343,8 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
         self.connect: Callable[[Process, str], Any] | None = None
         """How a TCP connection is made; set by the network."""
 
-    def get_debug(self) -> bool:
-        return False
+    get_debug = staticmethod(bool)
+    """False, without a frame of its own: every future asks."""
 
     def is_running(self) -> bool:
         return True
@@ -344,7 +356,7 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
         return self.process.world.now + self.process.host.boot_offset
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Handle:
-        handle = Handle(callback, args)
+        handle = Handle((callback, args))
         self.ready.append(handle)
         process = self.process
         if not process._scheduled:
@@ -355,14 +367,17 @@ class Loop(_AbstractLoop):  # type: ignore[misc]
     call_soon_threadsafe = call_soon
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Handle:
-        return self._call_at(self.process.world.now + max(delay, _TICK), callback, args, context)
+        process = self.process
+        world = process.world
+        handle = Handle((callback, args))
+        when = world.now + (delay if delay > _TICK else _TICK)
+        world._sequence += 1
+        heapq.heappush(world._queue, (when, world._sequence, process, handle))
+        return handle
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Handle:
-        return self._call_at(when - self.process.host.boot_offset, callback, args, context)
-
-    def _call_at(self, when: float, callback: Any, args: Any, context: Any) -> Handle:
-        handle = Handle(callback, args, when)
-        self.process.world.at(when, self.process, handle)
+        handle = Handle((callback, args))
+        self.process.world.at(when - self.process.host.boot_offset, self.process, handle)
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:

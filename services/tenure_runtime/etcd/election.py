@@ -34,6 +34,8 @@ _PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _ATTEMPT_TIMEOUT: Final = 1.5
 _LEFT_PAUSE: Final = 0.1
+_KNOWN_SECONDS: Final = 1.0
+"""For how long who leads is not asked again while its lease is looked at often."""
 
 
 class CurrentLeader(NamedTuple):
@@ -165,14 +167,17 @@ class Election:
         It counts from before its last renewal, and stops a margin before the end (`Leadership`). etcd removes
         the key up to a second later than that, and up to half a second after the lease's end.
         """
+        leader: CurrentLeader | None = None
         suspect: CurrentLeader | None = None
+        known_until = 0.0
         while True:
-            leader, left = None, -1
+            left = -1
             with contextlib.suppress(EtcdError):
-                leader = await self.current()
+                if leader is None or suspect is not None or self._clock() >= known_until:
+                    leader, known_until = await self.current(), self._clock() + _KNOWN_SECONDS
                 left = await self._client.lease_time_to_live(leader.lease) if leader is not None else -1
             if leader is None or left != 0:
-                suspect = None
+                leader, suspect = leader if left > 0 else None, None
                 await asyncio.sleep(max(_LEFT_PAUSE, left - 1))
             elif leader == suspect:
                 return leader

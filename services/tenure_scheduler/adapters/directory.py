@@ -54,6 +54,7 @@ class Directory:
         self._client = client
         self._keys = keys
         self._tasks: list[asyncio.Task[None]] = []
+        self._change = asyncio.Event()
 
     def start(self) -> None:
         """Begin to watch."""
@@ -71,6 +72,16 @@ class Directory:
             asyncio.create_task(self._watch(prefix, see, resets[prefix]), name=f"watch of {prefix.decode()}")
             for prefix, see in prefixes.items()
         ]
+
+    def tell(self) -> None:
+        """Something is different: tell whoever waits for that."""
+        self._change.set()
+        self._change = asyncio.Event()
+        self.changed()
+
+    async def change(self) -> None:
+        """Return after the next change."""
+        await self._change.wait()
 
     async def close(self) -> None:
         """Stop watching."""
@@ -115,12 +126,12 @@ class Directory:
                 else:
                     for event in change.events:
                         see(event.key, event.value, event.mod_revision)
-                self.changed()
+                self.tell()
 
     def _live(self, live: bool) -> None:
         if self.current is not live:
             self.current = live
-            self.changed()
+            self.tell()
 
     def _forget_leader(self) -> None:
         self.leader = None

@@ -48,7 +48,7 @@ class LeaderProbe:
             leader = self._directory.leader
             if leader is not None and self._directory.replaced(leader):
                 return leader
-            await asyncio.sleep(_PAUSE)
+            await self._directory.change()
 
     async def _gone(self) -> LeaderSeen:
         """Return the leader once nobody listens where it did."""

@@ -22,6 +22,8 @@ from tenure_worker_agent.domain.results import Result
 from tenure_worker_agent.drivers.catalog import Catalog
 from tenure_worker_agent.drivers.process import Grant
 
+_READY: Final = WorkerPhase.WORKER_PHASE_READY
+_STOPPING: Final = WorkerPhase.WORKER_PHASE_STOPPING
 _OUTCOMES: Final = {int(outcome): outcome for outcome in AttemptOutcome}
 
 
@@ -83,7 +85,7 @@ def report_bytes(
     request = pb.SessionRequest()
     report = request.report
     report.last_command = last_command
-    report.phase = WorkerPhase.WORKER_PHASE_STOPPING if stopping else WorkerPhase.WORKER_PHASE_READY
+    report.phase = _STOPPING if stopping else _READY
     add = report.attempts.add
     shared: Result | None = None
     message: pb.AttemptResult | None = None

@@ -384,8 +384,11 @@ class Holdings:
     @property
     def kill_due(self) -> Instant:
         """When an exclusive attempt has to be dead at the latest."""
-        killed = (attempt.kill_at for attempt in self._exclusive.values() if attempt.pid)
-        return min((due for due in killed if due > 0), default=FOREVER)
+        due = FOREVER
+        for attempt in self._exclusive.values():
+            if attempt.pid and 0 < attempt.kill_at < due:
+                due = attempt.kill_at
+        return due
 
     @property
     def news_due(self) -> Instant:

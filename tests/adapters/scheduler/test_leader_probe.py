@@ -38,6 +38,7 @@ class Leader:
     def registered(self, process: str, revision: int) -> None:
         """What a standby sees when a process registers under the leader's name."""
         self.directory.replicas["s1"] = Place("s1", self.seen.address, "1", process, revision)
+        self.directory.tell()
 
     async def listen(self, *, once: bool = False) -> None:
         """Accept connections; `once`: one, which ends at once, with the listener closed before."""
