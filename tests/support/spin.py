@@ -65,7 +65,7 @@ def verify(model: Path, folder: Path, *switches: str) -> Verdict:
     """Check a model exhaustively, or until the first error; `switches` are macros that are defined."""
     defines = [f"-D{switch}" for switch in switches]
     subprocess.run([spin_program(), "-a", *defines, str(model)], cwd=folder, check=True, timeout=60)
-    # States are kept as they are: compressed ones (COLLAPSE) take half the memory, 1.4 GB, and twice the time.
+    # States are kept as they are: with COLLAPSE they take half the memory, 1.4 GB, and twice the time.
     compiler = ["gcc", "-w", "-O2", "-DSAFETY", "-DNOFAIR", "-DMEMLIM=6000", "-o", "pan", "pan.c"]
     subprocess.run(compiler, cwd=folder, check=True, timeout=120)
     done = subprocess.run(
