@@ -6,27 +6,13 @@ batch when that worker's session is over, while the rest is committed all the sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
 Change: TypeAlias = tuple[bytes, bytes | None, int]
 """Key, value or None to delete it, lease or 0."""
-
-# Tags, lengths and a lease id around the key and the value of one operation, at most.
-_OVERHEAD: Final = 32
-
-
-class Limits(NamedTuple):
-    """How much one batch may hold, so that etcd with default settings takes it."""
-
-    ops: int = 1_000
-    size: int = 1 << 20
-    leases: int = 100
-
-
-LIMITS: Final = Limits()
 
 
 class WorkerLease(NamedTuple):
@@ -48,15 +34,12 @@ class DuplicateKey(ValueError):
 class Batch:
     """The changes of one commit, in no particular order; they take effect together."""
 
-    __slots__ = ("_keys", "_limits", "changes", "leased", "size")
+    __slots__ = ("_keys", "changes", "leased")
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
+    def __init__(self) -> None:
         self._keys: set[bytes] = set()
-        self._limits = limits
         self.changes: list[Change] = []
         self.leased: dict[WorkerLease, list[Change]] = {}
-        self.size = 0
-        """Upper bound of the encoded bytes."""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -64,7 +47,6 @@ class Batch:
     def put(self, key: bytes, value: bytes) -> None:
         """Write a key that is on no lease."""
         self._claim(key)
-        self.size += len(key) + len(value) + _OVERHEAD
         self.changes.append((key, value, 0))
 
     def put_leased(self, session: WorkerLease, key: bytes, value: bytes) -> None:
@@ -72,27 +54,15 @@ class Batch:
         if not session.lease:
             raise ValueError(f"the session of worker {session.worker} has no lease")
         self._claim(key)
-        self.size += len(key) + len(value) + _OVERHEAD
         changes = self.leased.get(session)
         if changes is None:
             changes = self.leased[session] = []
-            self.size += 2 * (len(session.live_key) + _OVERHEAD)
         changes.append((key, value, session.lease))
 
     def delete(self, key: bytes) -> None:
         """Delete a key; no error if it does not exist."""
         self._claim(key)
-        self.size += len(key) + _OVERHEAD
         self.changes.append((key, None, 0))
-
-    def fits(self, ops: int, size: int, leases: int = 0) -> bool:
-        """May so many operations, bytes of keys and values, and sessions new to this batch be added?"""
-        limits = self._limits
-        return (
-            len(self._keys) + ops <= limits.ops
-            and self.size + size + ops * _OVERHEAD <= limits.size
-            and len(self.leased) + leases <= limits.leases
-        )
 
     def touches(self, key: bytes) -> bool:
         """Does this batch change the key?"""

@@ -21,12 +21,14 @@ from tenure_scheduler.adapters.records import (
 )
 from tenure_scheduler.domain.commands import RegisterWorker
 from tenure_scheduler.domain.core import Core, Dirty, Own
-from tenure_scheduler.domain.model import Task
+from tenure_scheduler.domain.model import Task, Worker
 from tenure_state.v1.task_pb2 import WatchFloor
 
 MAX_OPS: Final = 1_000
-MAX_BYTES: Final = 900_000
-"""The core only estimates sizes; etcd takes 1.5 MiB."""
+MAX_BYTES: Final = 1_000_000
+"""Of records with their keys; etcd takes requests of 1.5 MiB."""
+AROUND: Final = 300
+"""Bytes that a record needs in a request beside its value, at most: its key, the key `own` and its value."""
 _MANY_WORKERS: Final = 90
 _MAX_OPS_OF_MANY: Final = 180
 """Each assignment may name another worker's session, and a transaction takes about 100 compares."""
@@ -56,6 +58,8 @@ class Sealer:
         self._core = core
         self._keys = keys
         self._floor_key = keys.prefix + b"meta/watch_floor"
+        self._values: dict[Task | Worker, bytes] = {}
+        """Encoded records for the present batch."""
 
     def registration(self, index: int, command: RegisterWorker) -> Sealed:
         """The batch that begins a worker's session; it holds nothing else."""
@@ -70,7 +74,8 @@ class Sealer:
     def dirty(self, index: int, live_deletes: Sequence[tuple[str, int]]) -> Sealed:
         """The batch with as many dirty records as fit, and these `live` keys deleted."""
         room = _MAX_OPS_OF_MANY if len(self._core.workers()) > _MANY_WORKERS else MAX_OPS
-        dirty = self._core.take_dirty(room - len(live_deletes) - 1, MAX_BYTES)
+        self._values.clear()
+        dirty = self._core.take_dirty(room - len(live_deletes) - 1, MAX_BYTES, self._size_of)
         sealed = Sealed(index, dirty.through, dirty)
         batch, keys = sealed.batch, self._keys
         for worker, revision in live_deletes:
@@ -82,7 +87,7 @@ class Sealer:
         for task_id in dirty.disowned:
             batch.delete(keys.owns + task_id.encode())
         for entry in dirty.workers:
-            batch.put(keys.worker_reg(entry.name), encode_worker(entry))
+            batch.put(keys.worker_reg(entry.name), self._values[entry])
         for name in dirty.removed_workers:
             batch.delete(keys.worker_reg(name))
         if dirty.alarm:
@@ -90,13 +95,25 @@ class Sealer:
         self._remove(batch, dirty)
         return sealed
 
+    def _size_of(self, record: Task | Worker) -> int:
+        value = self._values[record] = (
+            encode_task(record) if isinstance(record, Task) else encode_worker(record)
+        )
+        apart = len(record.spec) if isinstance(record, Task) and self._brings_spec(record) else 0
+        return len(value) + apart + AROUND
+
+    @staticmethod
+    def _brings_spec(task: Task) -> bool:
+        """Whether the record is the first of a task whose spec has a key of its own."""
+        return not task.revision and spec_apart(task)
+
     def _add_tasks(self, batch: Batch, tasks: list[Task]) -> None:
         prefix, specs = self._keys.tasks, self._keys.specs
         for task in tasks:
             task_id = task.id.encode()
-            if not task.revision and spec_apart(task):
+            if self._brings_spec(task):
                 batch.put(specs + task_id, task.spec)
-            batch.put(prefix + task_id, encode_task(task))
+            batch.put(prefix + task_id, self._values[task])
 
     def _add_own(self, batch: Batch, own: Own) -> None:
         worker = own.worker

@@ -100,10 +100,8 @@ class Dirty:
     """Every mark up to this one is in this batch or an earlier one."""
 
 
-def weight(task: Task) -> int:
-    """About how many bytes the task's record adds to a batch; a large spec only the first time."""
-    spec = len(task.spec)
-    return 300 + 100 * len(task.attempts) + (spec if task.birth is None or spec <= 1024 else 0)
+def _no_size(_: Task | Worker) -> int:
+    return 0
 
 
 class Core:
@@ -188,19 +186,28 @@ class Core:
         """How many marks were sealed into batches so far."""
         return self.world.taken
 
-    def take_dirty(self, max_ops: int = 1_000, max_bytes: int = 1_000_000) -> Dirty:
-        """Seal the next batch, oldest marks first, of at most about `max_ops` operations and `max_bytes`."""
+    def take_dirty(
+        self,
+        max_ops: int = 1_000,
+        max_bytes: int = 1_000_000,
+        size_of: Callable[[Task | Worker], int] = _no_size,
+    ) -> Dirty:
+        """Seal the next batch, oldest marks first, of at most `max_ops` operations and `max_bytes`.
+
+        `size_of` says what a record adds to a batch; one record is always taken, however large it is.
+        """
         world = self.world
         queue, dirty = world.dirty, Dirty()
         ops, size = 1, 0
-        while queue and ops + 2 <= max_ops and size < max_bytes:
+        while queue and ops + 2 <= max_ops:
             item = queue[0]
-            if type(item) is Task:
-                more = weight(item)
+            if isinstance(item, (Task, Worker)):
+                more = size_of(item)
                 if size and size + more > max_bytes:
                     break
-                ops += self._take_task(item, dirty)
                 size += more
+            if type(item) is Task:
+                ops += self._take_task(item, dirty)
             elif type(item) is Worker:
                 item.dirty = False
                 dirty.workers.append(item)

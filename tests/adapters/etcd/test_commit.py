@@ -66,10 +66,8 @@ async def test_a_full_batch_with_many_sessions_is_taken(client: EtcdClient, keys
     batch = Batch()
     for number in range(100):
         worker = await session(client, keys, f"w{number}")
-        assert batch.fits(10, 0, leases=1)
         for task in range(10):
             batch.put_leased(worker, keys.own(f"t{number}x{task}"), b"1")
-    assert not batch.fits(1, 0)
     outcome = await chain.commit(batch)
     assert isinstance(outcome, Committed)
     assert (await client.count(keys.owns)).total == 1000
@@ -90,13 +88,6 @@ def test_a_key_may_be_changed_once(keys: Keys) -> None:
     with pytest.raises(DuplicateKey):
         batch.put_leased(WorkerLease("w", 7, b"live", 3), keys.task("t00000"), b"")
     assert len(batch) == 1
-
-
-def test_the_limits_say_when_to_seal(keys: Keys) -> None:
-    batch = puts(keys, 990)
-    assert batch.fits(10, 0)
-    assert not batch.fits(11, 0)
-    assert not batch.fits(1, 1 << 20)
 
 
 async def test_one_commit_in_flight(client: EtcdClient, keys: Keys, lead: Lead) -> None:

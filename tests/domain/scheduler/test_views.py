@@ -223,7 +223,7 @@ def test_large_specs_do_not_share_a_batch() -> None:
     rig.decide(e.TasksSubmitted(1, items))
     sizes = []
     while rig.core.dirty_marked > rig.core.dirty_taken:
-        dirty = rig.core.take_dirty(max_bytes=130_000)
+        dirty = rig.core.take_dirty(max_bytes=130_000, size_of=lambda _: 60_000)
         sizes.append(len(dirty.tasks))
         rig.store.commit(dirty)
     assert sizes == [2, 2]
