@@ -1,8 +1,8 @@
 """Was a worker declared lost before that is allowed?
 
 Reads etcd's own history as it grows: when leaderships began, whose `live` went and came, what registrations
-say. Four rules: a grace for every new leadership, the hold of a planned restart, the pause of a storm, and
-that nothing is concluded while all are gone. Each errs towards silence only: a leader hears of things after
+say. Five rules: a grace for every new leadership, the hold of a planned restart, the pause and then the pace
+of a storm, and that nothing is concluded while all are gone. Each errs towards silence only: a leader hears of things after
 they are stored, and what it decides is stored later.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tenure_core.states import WorkerVerdict
-from tenure_core.timing import NEVER
+from tenure_core.timing import FOREVER, NEVER
 from tenure_runtime.etcd.keys import Keys
 from tenure_runtime.etcd.position import Position
 from tenure_scheduler.domain.config import CoreConfig
@@ -25,6 +25,8 @@ from tests.simulation.world import START_UTC, World
 SERVING: Final = (WorkerVerdict.ACTIVE, WorkerVerdict.DRAINING)
 CLOCKS_DIFFER: Final = 0.5
 """Seconds by which the wall clocks of two machines differ at most, as long as nobody sets one."""
+NOTICED: Final = 5.0
+"""Seconds within which a leader has surely noticed that a `live` is gone."""
 _INSTANT: Final = 0.001
 """What a sum of floating-point times may be short of, in seconds."""
 
@@ -48,6 +50,10 @@ class _Reign:
     """When more of them had gone within one window than it believes, for the first time."""
     losses: deque[float] = field(default_factory=deque)
     """When `live` went of those that it declared lost, within the last window."""
+    slow_from: float = FOREVER
+    """Since when it knows for certain that this is a storm; never: it may not know."""
+    last_loss: float = NEVER
+    """When it declared one lost in that storm."""
 
 
 class Declared:
@@ -130,6 +136,7 @@ class Declared:
             if reign is not None:
                 reign.none_live = False
                 reign.gone.pop(name, None)
+                self._calm(reign)
         else:
             self._live.discard(name)
             if reign is not None and reign.settled:
@@ -143,6 +150,10 @@ class Declared:
             reign.went.popleft()
         if len(reign.went) > config.storm_floor and reign.storm_from == NEVER:
             reign.storm_from = now
+        since = now - config.storm_window + NOTICED
+        noticed = sum(when > since for when in (*reign.losses, *reign.gone.values()))
+        if noticed > self._floor:
+            reign.slow_from = min(reign.slow_from, now + NOTICED)
 
     # --- the rules -----------------------------------------------------------------------------------------
 
@@ -165,6 +176,7 @@ class Declared:
         if name in reign.gone:
             reign.losses.append(reign.gone.pop(name))
             self._in_storm(name, reign)
+            self._slowly(name, reign)
 
     def _held(self, name: str, before: Any) -> None:
         """A hold lasts until its worker says Hello."""
@@ -179,16 +191,34 @@ class Declared:
         all of that lies within one window, all were noticed within one. It may have noticed others as well,
         which came back: the storm began when so many had gone, at the earliest.
         """
-        config, losses, now = self._config, reign.losses, self._world.now
+        config, losses, now, floor = self._config, reign.losses, self._world.now, self._floor
         while losses[0] < now - config.storm_window:
             losses.popleft()
-        floor = max(config.storm_floor, int(config.storm_share * len(self._registered)))
         if len(losses) > floor and now < reign.storm_from + config.storm_pause - _INSTANT:
             self._complain(
                 name,
                 f"{now - reign.storm_from:.3f} s after more than {floor} had gone in {config.storm_window} s,"
                 f" in the pause of {config.storm_pause} s",
             )
+
+    @property
+    def _floor(self) -> int:
+        """So many losses within one window are believed, whatever a leader takes the fleet's size for."""
+        return max(self._config.storm_floor, int(self._config.storm_share * len(self._registered)))
+
+    def _slowly(self, name: str, reign: _Reign) -> None:
+        """In a storm one after the other is declared, as long as somebody is missing."""
+        now, apart = self._world.now, 1.0 / self._config.storm_rate
+        if now > reign.slow_from:
+            if now < reign.last_loss + apart - _INSTANT:
+                since = now - reign.last_loss
+                self._complain(name, f"{since:.3f} s after another one in a storm, where {apart} s are due")
+            reign.last_loss = now
+        self._calm(reign)
+
+    def _calm(self, reign: _Reign) -> None:
+        if not reign.gone:
+            reign.slow_from, reign.last_loss = FOREVER, NEVER
 
     def _complain(self, name: str, when: str) -> None:
         self.violations.append(f"{name} was declared lost {when}")

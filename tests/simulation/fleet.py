@@ -82,8 +82,8 @@ class Outcome:
     """Of everything that was committed: the same seed gives the same."""
 
 
-def _drawn_config(random: Random, ttl: float) -> SchedulerConfig:
-    leader_ttl = random.choice((2.0, 3.0, 5.0))
+def _drawn_config(random: Random, ttl: float, leadership_ttl: float) -> SchedulerConfig:
+    leader_ttl = leadership_ttl or random.choice((2.0, 3.0, 5.0))
     worker_ttl = ttl or random.choice((3.0, 5.0, 10.0))
     return SchedulerConfig(
         leadership=LeadershipConfig(ttl=leader_ttl),
@@ -101,6 +101,7 @@ class Fleet:
         tasks: int,
         load: Load | None = None,
         ttl: float = 0.0,
+        leadership_ttl: float = 0.0,
         replicas: int = 0,
         nodes: int = 0,
         relay: bool = False,
@@ -111,7 +112,7 @@ class Fleet:
         self.etcd = Cluster(self.network, members=random.choice((1, 3, 3)))
         self.record = Record(Keys("default"), world)
         self.record.follow(self.etcd.store)
-        self.config = _drawn_config(random, ttl)
+        self.config = _drawn_config(random, ttl, leadership_ttl)
         self.ttl = self.config.workers.ttl
         self.declared = Declared(self.record.keys, world, core_config(self.config))
         self.declared.follow(self.etcd.store)

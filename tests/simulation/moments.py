@@ -134,6 +134,24 @@ def lose_all_but_one(fleet: Fleet) -> None:
     fleet.world.later(60.0, lambda: setattr(fleet, "broken", fleet.broken - 1))
 
 
+def stall_the_only_scheduler(fleet: Fleet) -> None:
+    """Again and again, for almost as long as the workers' leases last and less long than its own does."""
+    random = fleet.world.random
+    fleet.broken += 1
+
+    def stall() -> None:
+        leader = fleet.leader
+        if fleet.world.now > 60.0:
+            fleet.broken -= 1
+            return
+        if leader is not None:
+            leader.process.pause()
+            fleet.world.later(random.uniform(0.8, 1.0) * fleet.ttl, leader.process.resume)
+        fleet.world.later(random.uniform(3.0, 6.0) * fleet.ttl, stall)
+
+    fleet.world.later(4.0, stall)
+
+
 def schedulers_return_before_the_network(fleet: Fleet) -> None:
     """All schedulers are gone for longer than every lease, and are back long before agents reach them."""
 

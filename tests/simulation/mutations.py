@@ -40,6 +40,8 @@ LONG_EXCLUSIVE: Final = {
     "load": Load(tasks=20, within=3.0, noops=0.0, exclusive=1.0, durations=(60.0,)),
 }
 
+LONG: Final = Load(tasks=20, within=3.0, noops=0.0, exclusive=0.0, durations=(60.0,))
+
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
@@ -144,6 +146,10 @@ def _chance_of_all(original: Any) -> Any:
 
 def _believe_each(world: Any, worker: Any) -> None:
     """However many are gone, each is believed."""
+
+
+def _spend_nothing(world: Any) -> None:
+    """However many were just given up, the next one need not wait."""
 
 
 def _forget_hold(world: Any, worker: Any) -> Any:
@@ -320,6 +326,13 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         fleet={"ttl": 3.0},
     ),
     Mutation(
+        "grace after a stall of the leader",
+        "beats that the leader slept through are not missed by it",
+        lambda: patch.object(storm, "MAX_EXTENSIONS", 0),
+        plan=moments.stall_the_only_scheduler,
+        fleet={"replicas": 1, "ttl": 3.0, "leadership_ttl": 10.0, "load": LONG},
+    ),
+    Mutation(
         "nothing while all are gone",
         "when all workers went at once, the fault is believed to be ours",
         lambda: patch.object(storm, "next_chance", _chance_of_all(storm.next_chance)),
@@ -332,6 +345,13 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         lambda: patch.object(storm, "note_gone", _believe_each),
         plan=moments.lose_all_but_one,
         fleet={"nodes": 5, "ttl": 3.0},
+    ),
+    Mutation(
+        "pace of a storm",
+        "after its pause one worker after the other is given up, as long as some are missing",
+        lambda: patch.object(losses.storms, "spend_chance", _spend_nothing),
+        plan=moments.lose_all_but_one,
+        fleet={"nodes": 6, "ttl": 3.0},
     ),
     Mutation(
         "hold of a planned restart",
