@@ -2,8 +2,8 @@
 
 Reads etcd's own history as it grows: when leaderships began, whose `live` went and came, what registrations
 say. Five rules: a grace for every new leadership, the hold of a planned restart, the pause and then the pace
-of a storm, and that nothing is concluded while all are gone. Each errs towards silence only: a leader hears of things after
-they are stored, and what it decides is stored later.
+of a storm, and that nothing is concluded while all are gone. Each errs towards silence only: a leader hears
+of things after they are stored, and what it decides is stored later.
 """
 
 from __future__ import annotations
@@ -207,10 +207,13 @@ class Declared:
         return max(self._config.storm_floor, int(self._config.storm_share * len(self._registered)))
 
     def _slowly(self, name: str, reign: _Reign) -> None:
-        """In a storm one after the other is declared, as long as somebody is missing."""
+        """In a storm one after the other is declared, as long as somebody is missing.
+
+        It is seen when it is stored, which takes less than half the time between two, or the leadership is over.
+        """
         now, apart = self._world.now, 1.0 / self._config.storm_rate
         if now > reign.slow_from:
-            if now < reign.last_loss + apart - _INSTANT:
+            if now < reign.last_loss + apart / 2:
                 since = now - reign.last_loss
                 self._complain(name, f"{since:.3f} s after another one in a storm, where {apart} s are due")
             reign.last_loss = now
