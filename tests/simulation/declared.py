@@ -209,7 +209,7 @@ class Declared:
     def _slowly(self, name: str, reign: _Reign) -> None:
         """In a storm one after the other is declared, as long as somebody is missing.
 
-        It is seen when it is stored, which takes less than half the time between two, or the leadership is over.
+        It is seen when it is stored: that takes less than half the time between two, or a leadership ends.
         """
         now, apart = self._world.now, 1.0 / self._config.storm_rate
         if now > reign.slow_from:
