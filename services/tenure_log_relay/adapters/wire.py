@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from tenure.v1.log_service_pb2 import LogGap, TailLogsResponse
 from tenure_core.frames import PORTION
-from tenure_log_relay.domain.cursor import Cursor
-from tenure_log_relay.domain.position import Offsets, advanced
 from tenure_log_relay.domain.view import Data, Hole, Item, Run
 
 if TYPE_CHECKING:
-    from tenure_core.fence import Fence
+    from tenure_log_relay.domain.cursor import Cursor
 
 MAX_ENTRIES: Final = 4_096
 LARGEST: Final = 3 * PORTION + (16 << 10)
@@ -57,20 +55,20 @@ def _length(size: int) -> bytes:
     return _VARINTS[size] if size < 1 << 14 else varint(size)
 
 
-def _head(fence: Fence, offsets: Offsets) -> bytes:
-    cursor = str(Cursor(fence, offsets)).encode()
-    return _CURSOR + _length(len(cursor)) + cursor
+def _head(cursor: Cursor) -> bytes:
+    text = str(cursor).encode()
+    return _CURSOR + _length(len(text)) + text
 
 
 class LineMessages:
     """Gathers entries into messages of at most `MAX_ENTRIES` lines and about `PORTION` bytes."""
 
-    __slots__ = ("_count", "_delivered", "_fence", "_parts", "_size", "messages")
+    __slots__ = ("_count", "_parts", "_size", "cursor", "messages")
 
-    def __init__(self, fence: Fence, delivered: Offsets) -> None:
+    def __init__(self, cursor: Cursor) -> None:
         self.messages: list[bytes] = []
-        self._fence = fence
-        self._delivered = delivered
+        self.cursor = cursor
+        """The place behind what was added."""
         self._parts: list[bytes] = []
         self._size = 0
         self._count = 0
@@ -82,8 +80,8 @@ class LineMessages:
                 self._run(item)
             elif type(item) is Hole:
                 self.close()
-                self._delivered = advanced(self._delivered, item.channel, item.end)
-                self.messages.append(gap_message(self._fence, self._delivered, item))
+                self.cursor = self.cursor.behind_hole(item.channel, item.end)
+                self.messages.append(gap_message(self.cursor, item))
 
     def _run(self, run: Run) -> None:
         texts, offset, first = run.texts, run.offset, 0
@@ -91,7 +89,7 @@ class LineMessages:
             some = texts[first : first + MAX_ENTRIES - self._count]
             offset = self._entries(run, some, offset)
             first += len(some)
-            self._delivered = advanced(self._delivered, run.channel, offset)
+            self.cursor = self.cursor.behind(run.channel, offset)
             if self._count >= MAX_ENTRIES or self._size >= PORTION:
                 self.close()
 
@@ -131,7 +129,7 @@ class LineMessages:
         if not self._parts:
             return
         body = b"".join(self._parts)
-        self.messages.append(b"".join((_head(self._fence, self._delivered), _LINES, varint(len(body)), body)))
+        self.messages.append(b"".join((_head(self.cursor), _LINES, varint(len(body)), body)))
         self._parts = []
         self._size = self._count = 0
 
@@ -139,12 +137,12 @@ class LineMessages:
 class ChunkMessages:
     """Gathers payloads of one channel that follow each other into messages of at most `LARGEST` bytes."""
 
-    __slots__ = ("_channel", "_delivered", "_fence", "_parts", "_size", "_start", "_wall_ns", "messages")
+    __slots__ = ("_channel", "_parts", "_size", "_start", "_wall_ns", "cursor", "messages")
 
-    def __init__(self, fence: Fence, delivered: Offsets) -> None:
+    def __init__(self, cursor: Cursor) -> None:
         self.messages: list[bytes] = []
-        self._fence = fence
-        self._delivered = delivered
+        self.cursor = cursor
+        """The place behind what was added."""
         self._parts: list[memoryview] = []
         self._size = self._channel = self._start = self._wall_ns = 0
 
@@ -155,8 +153,8 @@ class ChunkMessages:
                 self._data(item)
             elif type(item) is Hole:
                 self.close()
-                self._delivered = advanced(self._delivered, item.channel, item.end)
-                self.messages.append(gap_message(self._fence, self._delivered, item))
+                self.cursor = self.cursor.behind_hole(item.channel, item.end)
+                self.messages.append(gap_message(self.cursor, item))
 
     def _data(self, item: Data) -> None:
         if self._parts and (item.channel != self._channel or self._size + len(item.data) > LARGEST):
@@ -171,7 +169,7 @@ class ChunkMessages:
         if not self._parts:
             return
         end = self._start + self._size
-        self._delivered = advanced(self._delivered, self._channel, end)
+        self.cursor = self.cursor.behind(self._channel, end)
         fields = b"".join(
             (
                 _OFFSET,
@@ -185,19 +183,17 @@ class ChunkMessages:
             )
         )
         length = varint(len(fields) + self._size)
-        self.messages.append(
-            b"".join((_head(self._fence, self._delivered), _CHUNK, length, fields, *self._parts))
-        )
+        self.messages.append(b"".join((_head(self.cursor), _CHUNK, length, fields, *self._parts)))
         self._parts = []
         self._size = 0
 
 
-def gap_message(fence: Fence, delivered: Offsets, hole: Hole) -> bytes:
-    """The message that tells of bytes that will not come."""
+def gap_message(cursor: Cursor, hole: Hole) -> bytes:
+    """The message that tells of bytes that will not come; the cursor is the place behind them."""
     gap = LogGap(
         channel=hole.channel,  # type: ignore[arg-type]
         from_offset=hole.offset,
         to_offset=hole.end,
         reason=hole.reason,
     )
-    return TailLogsResponse(cursor=str(Cursor(fence, delivered)), gap=gap).SerializeToString()
+    return TailLogsResponse(cursor=str(cursor), gap=gap).SerializeToString()
