@@ -173,7 +173,8 @@ class AttemptReader:
         if attempt.readers < 2:
             return self._viewed(chunk.frames)
         request = self._request
-        key = (self._number, chunk.after, request.as_lines, request.channels, self._state.seen, self.cursor)
+        form = (request.as_lines, request.entry_cursors, request.channels)
+        key = (self._number, chunk.after, form, self._state.seen, self.cursor)
         found = attempt.shared.get(key)
         if found is None:
             messages = self._viewed(chunk.frames)
@@ -197,7 +198,12 @@ class AttemptReader:
         return self._packed(items, before)
 
     def _packed(self, items: list[Item], before: Cursor) -> list[bytes]:
-        packer = (LineMessages if self._request.as_lines else ChunkMessages)(before)
+        request = self._request
+        packer: LineMessages | ChunkMessages = (
+            LineMessages(before, entry_cursors=request.entry_cursors)
+            if request.as_lines
+            else ChunkMessages(before)
+        )
         packer.add(items)
         packer.close()
         self._told = packer.cursor.told

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tenure.v1.log_service_pb2 import LogGap, TailLogsResponse
+from tenure.v1.log_service_pb2 import LogEntry, LogGap, TailLogsResponse
 from tenure_core.frames import PORTION
 from tenure_log_relay.domain.view import Data, Hole, Item, Run
 
@@ -63,10 +63,11 @@ def _head(cursor: Cursor) -> bytes:
 class LineMessages:
     """Gathers entries into messages of at most `MAX_ENTRIES` lines and about `PORTION` bytes."""
 
-    __slots__ = ("_count", "_parts", "_size", "cursor", "messages")
+    __slots__ = ("_count", "_entry_cursors", "_parts", "_size", "cursor", "messages")
 
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, *, entry_cursors: bool = False) -> None:
         self.messages: list[bytes] = []
+        self._entry_cursors = entry_cursors
         self.cursor = cursor
         """The place behind what was added."""
         self._parts: list[bytes] = []
@@ -87,7 +88,7 @@ class LineMessages:
         texts, offset, first = run.texts, run.offset, 0
         while first < len(texts):
             some = texts[first : first + MAX_ENTRIES - self._count]
-            offset = self._entries(run, some, offset)
+            offset = (self._entries_with_cursors if self._entry_cursors else self._entries)(run, some, offset)
             first += len(some)
             self.cursor = self.cursor.behind(run.channel, offset)
             if self._count >= MAX_ENTRIES or self._size >= PORTION:
@@ -121,6 +122,23 @@ class LineMessages:
             parts.append(_PARTIAL)
             offset -= 1
         self._size += size + len(texts) * (3 + len(high))
+        self._count += len(texts)
+        return offset
+
+    def _entries_with_cursors(self, run: Run, texts: list[bytes], offset: int) -> int:
+        """The same, each entry with the place behind it: built the plain way, for few ask for that."""
+        entry = LogEntry(
+            time_unix_nanos=run.wall_ns,
+            channel=run.channel,  # type: ignore[arg-type]
+            partial=run.cut,
+        )
+        for text in texts:
+            entry.offset, entry.text = offset, text
+            offset += len(text) + (not run.cut)
+            entry.cursor = str(self.cursor.behind(run.channel, offset))
+            data = entry.SerializeToString()
+            self._parts += (_ENTRY, _length(len(data)), data)
+            self._size += len(data)
         self._count += len(texts)
         return offset
 

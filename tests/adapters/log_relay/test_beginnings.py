@@ -102,6 +102,27 @@ async def test_the_last_lines_are_the_last_of_all(
             await same_from_everywhere(relay, last_lines=count)
 
 
+async def test_every_line_may_carry_a_cursor(tmp_path: Path, scheduler: SchedulerEndpoint) -> None:
+    """Behind which the very next line follows, whichever message it was in."""
+    spool, chance = ragged(5), random.Random(6)
+    spool.write(b"z" * 200_000 + b"\nend")
+    succeeded(scheduler, spool)
+    async with served(tmp_path, scheduler.address) as relay:
+        await relay.take(spool, final=True)
+        plain = await tail(relay, TASK)
+        assert not any(entry.cursor for entry in entries(plain))
+        whole = await tail(relay, TASK, entry_cursors=True)
+        assert flat(whole) == flat(plain)
+        assert [m.cursor for m in whole] == [
+            m.lines.entries[-1].cursor if m.HasField("lines") else m.cursor for m in whole
+        ]
+        found = entries(whole)
+        assert len(found) > 2 * len(whole)
+        for index in sorted(chance.sample(range(len(found)), 40)):
+            rest = await tail(relay, TASK, cursor=found[index].cursor)
+            assert flat(rest)[:-2] == flat(plain)[index + 2 : -2]
+
+
 async def test_a_long_line_is_one_of_the_last_lines(tmp_path: Path, scheduler: SchedulerEndpoint) -> None:
     spool = Spool(FENCE)
     for payload in (b"a\n", b"x" * 100_000, b"y" * 100_000, b"\nz"):
