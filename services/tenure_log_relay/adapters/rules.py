@@ -37,6 +37,7 @@ RULES: Final[Rules] = {
         "format": enum(required=False),
         "filter": anything(),
         "tasks": anything(),
+        "entry_cursors": anything(),
     },
     logs_pb.LogFilter: {
         "minimum_level": anything(),

@@ -12,14 +12,16 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from tenure.v1.log_service_pb2 import LogAttemptBegin, LogAttemptEnd, LogEnd, TailLogsResponse
-from tenure_core.errors import DeadlineExceeded, NotFound, Unavailable
+from tenure_core.errors import DeadlineExceeded, NotFound, OutOfRange, Unavailable
 from tenure_core.fence import Fence
+from tenure_core.frames import CHANNEL_NAMES
 from tenure_log_relay.adapters import starting
 from tenure_log_relay.adapters.attempt_reader import AttemptReader
 from tenure_log_relay.adapters.storage.attempt import Signal, any_of
 from tenure_log_relay.domain.cursor import Cursor, Stage
 from tenure_log_relay.domain.ending import Around, LogState, ending, shortfall
 from tenure_log_relay.domain.turns import Turn, next_turn, turns
+from tenure_log_relay.domain.view import LOST_HERE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,6 +35,7 @@ RETRY_SECONDS: Final = 1.0
 """Pause before the scheduler is asked again, when it could not be reached."""
 DUE_SECONDS: Final = 1.0
 """How often a reader that waits for due output looks at the clock."""
+NEVER_CAME: Final = "these bytes did not arrive from the node"
 UNREACHABLE: Final = (Unavailable, DeadlineExceeded)
 
 
@@ -46,6 +49,8 @@ class Tail:
         self._followed: FollowedTask | None = None
         self._task = request.task
         self._state = LogState.COMPLETE
+        self._tailed: Fence | None = None
+        """The attempt of which only the last lines are wanted."""
         self._ended_seen = 0.0
 
     async def messages(self) -> AsyncIterator[bytes]:
@@ -102,12 +107,18 @@ class Tail:
         after: Fence | None = None
         if cursor is not None:
             after = cursor.fence
-            if cursor.stage is Stage.READING:
+            if cursor.stage is Stage.ENDED:
+                self._state = cursor.told if cursor.told is not LogState.OPEN else LogState.COMPLETE
+            else:
                 async for message in self._attempt(cursor.fence, cursor):
                     yield message
-        elif self._request.last_lines is not None and not self._request.attempt:
+        elif self._request.last_lines is not None:
+            # Only of the attempt that is the newest now: of a later one everything is wanted.
             order = self._order()
-            after = order[-2].fence if len(order) > 1 else None
+            if not self._request.attempt:
+                after = order[-2].fence if len(order) > 1 else None
+            newest = next_turn(order, after, self._request.attempt)
+            self._tailed = newest.fence if newest is not None else None
         while True:
             turn = next_turn(self._order(), after, self._request.attempt)
             if turn is not None:
@@ -128,49 +139,80 @@ class Tail:
         return bool(self._request.attempt) and after is not None
 
     async def _attempt(self, fence: Fence, cursor: Cursor | None) -> AsyncIterator[bytes]:
-        reader = AttemptReader(self._log, fence, self._request, await self._start(fence, cursor))
+        start = await self._start(fence, cursor)
+        told = cursor.told if cursor is not None else LogState.OPEN
+        reader = AttemptReader(self._log, fence, self._request, start, told)
         self._ended_seen = 0.0
         try:
             if cursor is None:
+                if self._request.offset is not None:
+                    await self._reach(self._request.offset, fence, reader)
                 yield self._begin(fence, reader)
             while True:
                 async for message in reader.messages():
                     yield message
                 state = self._ending(fence, reader)
                 if state is not None:
+                    if reader.goes_on():
+                        continue
                     break
                 if not self._request.follow:
                     for message in reader.rest(()):
                         yield message
                     return
                 await self._changed(reader)
-            turn = self._turn(fence)
-            missing = shortfall(reader.facts, turn.facts) if turn and state is LogState.INCOMPLETE else ()
-            for message in reader.rest(missing):
+            for message in self._rest(fence, reader, state):
                 yield message
+            if state is LogState.COMPLETE and reader.has_hole:
+                state = LogState.INCOMPLETE
             self._state = state
             yield self._attempt_end(fence, reader, state)
         finally:
             reader.close()
 
+    def _rest(self, fence: Fence, reader: AttemptReader, state: LogState) -> list[bytes]:
+        turn = self._turn(fence)
+        if turn is None or state is not LogState.INCOMPLETE:
+            return reader.rest(())
+        reason = LOST_HERE if self._declared(fence) is LogState.COMPLETE else NEVER_CAME
+        return reader.rest(shortfall(reader.facts, turn.facts), reason)
+
+    async def _reach(self, offset: int, fence: Fence, reader: AttemptReader) -> None:
+        """Wait until the attempt's output has got as far as the reader wants to begin.
+
+        Nothing is sent before, so that no cursor names a place that may never be. Raises OutOfRange when the
+        output ends before it.
+        """
+        (channel,) = self._request.channels
+        while (have := reader.facts.committed[channel - 1]) < offset:
+            state = self._ending(fence, reader)
+            turn = self._turn(fence)
+            if turn is not None and turn.facts is not None and state is not None:
+                have = max(have, turn.facts.finals[channel - 1])
+            if have >= offset:
+                return
+            name = f"{CHANNEL_NAMES[channel]} of attempt {fence.attempt}"
+            if state is not None:
+                raise OutOfRange(f"{name} ends at byte {have:,}: byte {offset:,} does not exist")
+            if not self._request.follow:
+                raise OutOfRange(f"{name} has {have:,} bytes so far: follow it to wait for byte {offset:,}")
+            await self._changed(reader)
+
     async def _start(self, fence: Fence, cursor: Cursor | None) -> starting.Start:
         request, attempt = self._request, self._log.attempts.get(str(fence))
         if cursor is not None:
-            return starting.at_offsets(attempt, cursor.offsets, request.channels)
+            since_ns = cursor.since_ns if cursor.stage is Stage.SEEKING else 0
+            return starting.at_offsets(attempt, cursor.offsets, request.channels, since_ns)
         if request.offset is not None:
             (channel,) = request.channels
             offsets = [0, 0, 0]
             offsets[channel - 1] = request.offset
             return starting.at_offsets(attempt, (offsets[0], offsets[1], offsets[2]), request.channels)
-        if request.last_lines is not None and self._is_newest(fence):
+        if request.last_lines is not None and fence == self._tailed:
             return await starting.at_last_lines(self._log, attempt, request.last_lines, request.channels)
-        if request.since_ns is not None:
+        if request.since_ns:
             return starting.at_time(attempt, request.since_ns)
         return starting.Start()
-
-    def _is_newest(self, fence: Fence) -> bool:
-        order = self._order()
-        return bool(self._request.attempt) or (bool(order) and order[-1].fence == fence)
 
     def _turn(self, fence: Fence) -> Turn | None:
         return next((turn for turn in self._order() if turn.fence == fence), None)
@@ -184,15 +226,20 @@ class Tail:
         ended = superseded or self._terminal or (facts is not None and facts.ended)
         if ended and not self._ended_seen:
             self._ended_seen = now - self._lost_for(facts)
-        declared = LogState.OPEN
-        if self._followed is not None and self._terminal and not superseded:
-            declared = LogState(self._followed.task.log_state or LogState.OPEN)
+        declared = self._declared(fence)
         quiet = now - max(reader.moved_at, self._ended_seen)
         around = Around(quiet, superseded, self._terminal, declared)
         found = ending(reader.facts, facts, around)
         if found is None and ended and not self._request.follow:
             return LogState.INCOMPLETE if declared is LogState.COMPLETE else declared
         return found
+
+    def _declared(self, fence: Fence) -> LogState:
+        """The scheduler's word on the log of this attempt, if it is the last one of a task that has ended."""
+        order = self._order()
+        if self._followed is None or not self._terminal or (order and order[-1].fence > fence):
+            return LogState.OPEN
+        return LogState(self._followed.task.log_state or LogState.OPEN)
 
     def _lost_for(self, facts: AttemptFacts | None) -> float:
         """Seconds for which a lost attempt could have sent what it still had, before this reader came."""
@@ -229,8 +276,7 @@ class Tail:
         turn = self._turn(fence)
         worker = turn.facts.worker if turn is not None and turn.facts is not None else ""
         begin = LogAttemptBegin(attempt=fence.attempt, fence=str(fence), worker=worker)
-        cursor = Cursor(fence, reader.delivered)
-        return TailLogsResponse(cursor=str(cursor), attempt_begin=begin).SerializeToString()
+        return TailLogsResponse(cursor=str(reader.cursor), attempt_begin=begin).SerializeToString()
 
     def _attempt_end(self, fence: Fence, reader: AttemptReader, state: LogState) -> bytes:
         turn = self._turn(fence)
@@ -240,7 +286,8 @@ class Tail:
             outcome=outcome,  # type: ignore[arg-type]
             log_state=int(state),  # type: ignore[arg-type]
         )
-        cursor = Cursor(fence, reader.delivered, Stage.ENDED)
+        told = LogState.OPEN if state is LogState.COMPLETE else state
+        cursor = reader.cursor._replace(stage=Stage.ENDED, told=told)
         return TailLogsResponse(cursor=str(cursor), attempt_end=end).SerializeToString()
 
     def _end(self, after: Fence | None) -> bytes:

@@ -31,9 +31,11 @@ class TailRequest:
     channels: frozenset[int]
     follow: bool
     as_lines: bool
+    entry_cursors: bool = False
     cursor: Cursor | None = None
     last_lines: int | None = None
-    since_ns: int | None = None
+    since_ns: int = 0
+    """Also that of the request which the cursor goes back to; 0: from the beginning."""
     offset: int | None = None
 
 
@@ -67,9 +69,10 @@ def checked(request: TailLogsRequest) -> TailRequest:
         channels=channels,
         follow=request.follow,
         as_lines=request.format != LOG_FORMAT_CHUNKS,
+        entry_cursors=request.entry_cursors,
         cursor=cursor,
         last_lines=request.last_lines if start == "last_lines" else None,
-        since_ns=request.since.ToNanoseconds() if start == "since" else None,
+        since_ns=max(0, request.since.ToNanoseconds()) if cursor is None else cursor.since_ns,
         offset=request.offset if start == "offset" else None,
     )
 

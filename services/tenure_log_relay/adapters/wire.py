@@ -11,14 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tenure.v1.log_service_pb2 import LogGap, TailLogsResponse
+from tenure.v1.log_service_pb2 import LogEntry, LogGap, TailLogsResponse
 from tenure_core.frames import PORTION
-from tenure_log_relay.domain.cursor import Cursor
-from tenure_log_relay.domain.position import Offsets, advanced
 from tenure_log_relay.domain.view import Data, Hole, Item, Run
 
 if TYPE_CHECKING:
-    from tenure_core.fence import Fence
+    from tenure_log_relay.domain.cursor import Cursor
 
 MAX_ENTRIES: Final = 4_096
 LARGEST: Final = 3 * PORTION + (16 << 10)
@@ -57,20 +55,21 @@ def _length(size: int) -> bytes:
     return _VARINTS[size] if size < 1 << 14 else varint(size)
 
 
-def _head(fence: Fence, offsets: Offsets) -> bytes:
-    cursor = str(Cursor(fence, offsets)).encode()
-    return _CURSOR + _length(len(cursor)) + cursor
+def _head(cursor: Cursor) -> bytes:
+    text = str(cursor).encode()
+    return _CURSOR + _length(len(text)) + text
 
 
 class LineMessages:
     """Gathers entries into messages of at most `MAX_ENTRIES` lines and about `PORTION` bytes."""
 
-    __slots__ = ("_count", "_delivered", "_fence", "_parts", "_size", "messages")
+    __slots__ = ("_count", "_entry_cursors", "_parts", "_size", "cursor", "messages")
 
-    def __init__(self, fence: Fence, delivered: Offsets) -> None:
+    def __init__(self, cursor: Cursor, *, entry_cursors: bool = False) -> None:
         self.messages: list[bytes] = []
-        self._fence = fence
-        self._delivered = delivered
+        self._entry_cursors = entry_cursors
+        self.cursor = cursor
+        """The place behind what was added."""
         self._parts: list[bytes] = []
         self._size = 0
         self._count = 0
@@ -82,16 +81,16 @@ class LineMessages:
                 self._run(item)
             elif type(item) is Hole:
                 self.close()
-                self._delivered = advanced(self._delivered, item.channel, item.end)
-                self.messages.append(gap_message(self._fence, self._delivered, item))
+                self.cursor = self.cursor.behind_hole(item.channel, item.end)
+                self.messages.append(gap_message(self.cursor, item))
 
     def _run(self, run: Run) -> None:
         texts, offset, first = run.texts, run.offset, 0
         while first < len(texts):
             some = texts[first : first + MAX_ENTRIES - self._count]
-            offset = self._entries(run, some, offset)
+            offset = (self._entries_with_cursors if self._entry_cursors else self._entries)(run, some, offset)
             first += len(some)
-            self._delivered = advanced(self._delivered, run.channel, offset)
+            self.cursor = self.cursor.behind(run.channel, offset)
             if self._count >= MAX_ENTRIES or self._size >= PORTION:
                 self.close()
 
@@ -126,12 +125,29 @@ class LineMessages:
         self._count += len(texts)
         return offset
 
+    def _entries_with_cursors(self, run: Run, texts: list[bytes], offset: int) -> int:
+        """The same, each entry with the place behind it: built the plain way, for few ask for that."""
+        entry = LogEntry(
+            time_unix_nanos=run.wall_ns,
+            channel=run.channel,  # type: ignore[arg-type]
+            partial=run.cut,
+        )
+        for text in texts:
+            entry.offset, entry.text = offset, text
+            offset += len(text) + (not run.cut)
+            entry.cursor = str(self.cursor.behind(run.channel, offset))
+            data = entry.SerializeToString()
+            self._parts += (_ENTRY, _length(len(data)), data)
+            self._size += len(data)
+        self._count += len(texts)
+        return offset
+
     def close(self) -> None:
         """Finish the message that is being gathered, if there is any entry in it."""
         if not self._parts:
             return
         body = b"".join(self._parts)
-        self.messages.append(b"".join((_head(self._fence, self._delivered), _LINES, varint(len(body)), body)))
+        self.messages.append(b"".join((_head(self.cursor), _LINES, varint(len(body)), body)))
         self._parts = []
         self._size = self._count = 0
 
@@ -139,12 +155,12 @@ class LineMessages:
 class ChunkMessages:
     """Gathers payloads of one channel that follow each other into messages of at most `LARGEST` bytes."""
 
-    __slots__ = ("_channel", "_delivered", "_fence", "_parts", "_size", "_start", "_wall_ns", "messages")
+    __slots__ = ("_channel", "_parts", "_size", "_start", "_wall_ns", "cursor", "messages")
 
-    def __init__(self, fence: Fence, delivered: Offsets) -> None:
+    def __init__(self, cursor: Cursor) -> None:
         self.messages: list[bytes] = []
-        self._fence = fence
-        self._delivered = delivered
+        self.cursor = cursor
+        """The place behind what was added."""
         self._parts: list[memoryview] = []
         self._size = self._channel = self._start = self._wall_ns = 0
 
@@ -155,8 +171,8 @@ class ChunkMessages:
                 self._data(item)
             elif type(item) is Hole:
                 self.close()
-                self._delivered = advanced(self._delivered, item.channel, item.end)
-                self.messages.append(gap_message(self._fence, self._delivered, item))
+                self.cursor = self.cursor.behind_hole(item.channel, item.end)
+                self.messages.append(gap_message(self.cursor, item))
 
     def _data(self, item: Data) -> None:
         if self._parts and (item.channel != self._channel or self._size + len(item.data) > LARGEST):
@@ -171,7 +187,7 @@ class ChunkMessages:
         if not self._parts:
             return
         end = self._start + self._size
-        self._delivered = advanced(self._delivered, self._channel, end)
+        self.cursor = self.cursor.behind(self._channel, end)
         fields = b"".join(
             (
                 _OFFSET,
@@ -185,19 +201,17 @@ class ChunkMessages:
             )
         )
         length = varint(len(fields) + self._size)
-        self.messages.append(
-            b"".join((_head(self._fence, self._delivered), _CHUNK, length, fields, *self._parts))
-        )
+        self.messages.append(b"".join((_head(self.cursor), _CHUNK, length, fields, *self._parts)))
         self._parts = []
         self._size = 0
 
 
-def gap_message(fence: Fence, delivered: Offsets, hole: Hole) -> bytes:
-    """The message that tells of bytes that will not come."""
+def gap_message(cursor: Cursor, hole: Hole) -> bytes:
+    """The message that tells of bytes that will not come; the cursor is the place behind them."""
     gap = LogGap(
         channel=hole.channel,  # type: ignore[arg-type]
         from_offset=hole.offset,
         to_offset=hole.end,
         reason=hole.reason,
     )
-    return TailLogsResponse(cursor=str(Cursor(fence, delivered)), gap=gap).SerializeToString()
+    return TailLogsResponse(cursor=str(cursor), gap=gap).SerializeToString()

@@ -170,6 +170,22 @@ def flush(state: ViewState) -> tuple[list[Item], ViewState]:
     return items, ViewState(state.seen)
 
 
+def missed(state: ViewState, end: Offsets, channels: Channels) -> tuple[list[Item], ViewState]:
+    """Holes up to `end`, for bytes that no frame before that place had: what lies behind is told apart."""
+    items: list[Item] = []
+    seen, opens = state
+    for channel in sorted(channels):
+        if seen[channel - 1] >= end[channel - 1]:
+            continue
+        line = opens[channel - 1]
+        if line is not None:
+            items.append(_cut(channel, line))
+            opens = _opened(opens, channel, None)
+        items.append(Hole(channel, seen[channel - 1], end[channel - 1], LOST_HERE))
+        seen = advanced(seen, channel, end[channel - 1])
+    return items, ViewState(seen, opens)
+
+
 def _cut(channel: int, line: Open) -> Run:
     return Run(channel, line.wall_ns, line.offset, [line.text], cut=True)
 

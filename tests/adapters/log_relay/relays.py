@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import psutil
@@ -104,6 +104,13 @@ class RelayProcess:
             yield channel
 
 
+class Reachable(Protocol):
+    """Whatever serves logs."""
+
+    def channel(self) -> contextlib.AbstractAsyncContextManager[grpc.aio.Channel]:
+        """A connection to it."""
+
+
 class Pusher:
     """One push stream; what is acknowledged is kept by fence."""
 
@@ -168,14 +175,14 @@ def batches(frames: Iterable[bytes], size: int) -> Iterable[bytes]:
         yield b"".join(waiting)
 
 
-async def tail(relay: RelayProcess, task_id: str, **fields: Any) -> list[TailLogsResponse]:
+async def tail(relay: Reachable, task_id: str, **fields: Any) -> list[TailLogsResponse]:
     """All messages of one tail."""
     async with relay.channel() as channel:
         stub: Any = LogServiceStub(channel)
         return [message async for message in stub.TailLogs(TailLogsRequest(task_id=task_id, **fields))]
 
 
-async def read_bytes(relay: RelayProcess, task_id: str, **fields: Any) -> dict[int, bytes]:
+async def read_bytes(relay: Reachable, task_id: str, **fields: Any) -> dict[int, bytes]:
     """The bytes of each channel as CHUNKS deliver them; gaps are left out."""
     found: dict[int, bytearray] = {1: bytearray(), 2: bytearray(), 3: bytearray()}
     for message in await tail(relay, task_id, format=LOG_FORMAT_CHUNKS, **fields):

@@ -44,6 +44,17 @@ class Spool:
         self._offsets[channel] += skipped
         return self._append(frame)
 
+    def end(self, channel: int) -> int:
+        """Offset behind the last byte of a channel."""
+        return self._offsets[channel]
+
+    @classmethod
+    def of(cls, spool: Spool, frames: int) -> Spool:
+        """The first frames of another spool; to be pushed, not written on."""
+        part = cls(spool.fence)
+        part.frames = spool.frames[:frames]
+        return part
+
     def _append(self, frame: bytes) -> bytes:
         self.frames.append(frame)
         self.number += 1

@@ -84,7 +84,10 @@ def test_attempts_come_in_turn_whoever_knows_them() -> None:
 
 def test_cursors_are_read_back() -> None:
     cursor = Cursor(Fence(7, TASK, 2), (1, 2**63, 0), Stage.ENDED)
-    assert Cursor.parse(str(cursor)) == cursor
+    sought = Cursor(Fence(7, TASK, 2), stage=Stage.SEEKING, since_ns=1_700_000_000_000_000_000)
+    for one in (cursor, sought, cursor.behind(2, 2**64 - 1), cursor.behind_hole(1, 9)):
+        assert Cursor.parse(str(one)) == one
+    assert cursor.behind_hole(1, 9).told is LogState.INCOMPLETE
 
 
 @pytest.mark.parametrize("text", ["", "x", "MSA", "%%%%", "A" * 400, str(Cursor(Fence(1, TASK, 1)))[:-3]])

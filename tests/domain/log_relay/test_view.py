@@ -3,7 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenure_log_relay.domain.view import MAX_LINE, Data, Hole, Item, Run, ViewState, chunks, flush, lines
+from tenure_log_relay.domain.view import (
+    MAX_LINE,
+    Data,
+    Hole,
+    Item,
+    Run,
+    ViewState,
+    chunks,
+    flush,
+    lines,
+    missed,
+)
 from tests.domain.log_relay.frames_of import Spec, decoded, encoded
 
 ALL = frozenset({1, 2, 3})
@@ -97,6 +108,26 @@ def test_how_frames_are_handed_over_changes_nothing(some: list[Spec], data: st.D
         start = stop
     assert spelled(pieces) == spelled(whole)
     assert (state.seen, state.delivered) == (end.seen, end.delivered)
+
+
+@given(specs, st.data())
+def test_what_no_frame_had_is_told_at_the_end(some: list[Spec], data: st.DataObject) -> None:
+    """All bytes of each channel are in the lines and holes, whichever frames at the end cannot be read."""
+    frames = decoded(encoded(some))
+    kept = data.draw(st.integers(0, len(frames)))
+    _, end = chunks(frames, ViewState(), ALL)
+    items, state = lines(frames[:kept], ViewState(), ALL)
+    holes, state = missed(state, end.seen, ALL)
+    items += holes + flush(state)[0]
+    for channel in (1, 2):
+        parts = [
+            (f.end_offset - f.offset if f.is_gap else bytes(f.payload))
+            for f in frames[:kept]
+            if f.channel == channel
+        ]
+        lost = sum(f.end_offset - f.offset for f in frames[kept:] if f.channel == channel)
+        assert bytes_of(items, channel) == joined([*parts, lost] if lost else parts)
+    assert missed(state, end.seen, ALL)[0] == []
 
 
 @given(st.integers(0, 3 * MAX_LINE), st.booleans(), st.integers(1, 2 * MAX_LINE))

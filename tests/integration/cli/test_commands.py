@@ -263,6 +263,20 @@ def test_logs_are_followed_to_the_end(tenure: Terminal) -> None:
     assert (followed[-1]["state"], followed[-1]["exit_code"]) == ("succeeded", 0)
 
 
+def test_each_line_of_the_output_says_how_to_go_on_behind_it(tenure: Terminal) -> None:
+    """Also in the middle of what a task wrote at once."""
+    task_id = tenure.out("submit", "--", "sh", "-c", r"printf '1\n2\n3\n4\n5\n'")
+    tenure("wait", task_id)
+    lines = [line for line in objects(tenure.out("logs", "-f", "--json", task_id)) if line["type"] == "line"]
+    assert [line["text"] for line in lines] == ["1", "2", "3", "4", "5"]
+    for index, line in enumerate(lines):
+        rest = tenure.out("logs", "--after", line["cursor"], task_id)
+        assert rest.splitlines() == ["1", "2", "3", "4", "5"][index + 1 :]
+    refused = tenure("logs", "--after", lines[0]["cursor"], "--last", "2", task_id, code=2)
+    assert "--after and --last exclude each other" in refused.stderr
+    assert "cursor" in tenure("logs", "--after", "nonsense", task_id, code=125).stderr
+
+
 def test_control_characters_do_not_reach_the_terminal(tenure: Terminal) -> None:
     task_id = tenure.out("submit", "--", "printf", r"\033[31mred\033[0m\007\tx\n")
     tenure("wait", task_id)

@@ -363,6 +363,7 @@ class Client(Operating):
         cursor: str = "",
         last_lines: int | None = None,
         raw: bool = False,
+        entry_cursors: bool = False,
     ) -> AsyncIterator[logs.TailLogsResponse]:
         """The output of a task: history, then live, every byte once and in order, or a `gap` in its place.
 
@@ -374,9 +375,10 @@ class Client(Operating):
             follow: wait for more until the task ends; else stop where the output ends now.
             attempt: only this one; 0: every attempt in turn.
             channels: LOG_CHANNEL_STDOUT, LOG_CHANNEL_STDERR or both; empty: both.
-            cursor: continue behind the message that had this cursor.
+            cursor: continue behind the message, or entry, that had this cursor.
             last_lines: begin at the last N lines of the newest attempt.
             raw: bytes as they came instead of lines.
+            entry_cursors: give each entry of `lines` a cursor too, to continue behind it.
         """
         request = logs.TailLogsRequest(
             task_id=task_id,
@@ -384,6 +386,7 @@ class Client(Operating):
             channels=channels,
             follow=follow,
             format=logs.LOG_FORMAT_CHUNKS if raw else logs.LOG_FORMAT_LINES,
+            entry_cursors=entry_cursors,
         )
         if cursor:
             request.cursor = cursor

@@ -74,14 +74,18 @@ async def any_of(signals: Sequence[Signal], timeout: float | None = None) -> Non
 class Chunk:
     """Neighbouring frames of one attempt in memory."""
 
-    __slots__ = ("after", "cost", "first", "frames")
+    __slots__ = ("after", "cost", "first", "frames", "reached")
 
-    def __init__(self, frames: list[Frame], first: int, after: int, size: int = 0) -> None:
+    def __init__(
+        self, frames: list[Frame], first: int, after: int, size: int = 0, reached: Offsets | None = None
+    ) -> None:
         self.frames = frames
         self.first = first
         """Number of the frame at which it begins."""
         self.after = after
         """Number of the frame that comes next."""
+        self.reached = reached
+        """Where the channels are at that frame, if that is known otherwise than from the frames."""
         self.cost = size + CHUNK_COST + FRAME_COST * len(frames)
 
 

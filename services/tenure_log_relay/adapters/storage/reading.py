@@ -45,14 +45,18 @@ async def next_chunk(log: SegmentLog, attempt: AttemptLog, number: int, most: in
 async def _from_disk(log: SegmentLog, attempt: AttemptLog, number: int) -> Chunk:
     extents = attempt.extents
     if not len(extents):
-        return Chunk([], number, attempt.committed.number)
+        hot = attempt.hot
+        return Chunk([], number, hot[0].first if hot and hot[0].first > number else attempt.committed.number)
     index = extents.of_number(number)
     extent = extents[index]
-    after = extents[index + 1].number if index + 1 < len(extents) else attempt.committed.number
-    after = max(after, number + 1)
+    if number < extent.number:
+        return Chunk([], number, extent.number, reached=extent.offsets)
+    following = extents[index + 1] if index + 1 < len(extents) else None
+    after = max(following.number if following is not None else attempt.committed.number, number + 1)
+    reached = following.offsets if following is not None else None
     segment = log.segments.get(extent.segment)
-    if segment is None or number < extent.number:
-        return Chunk([], number, max(extent.number, number + 1) if number < extent.number else after)
+    if segment is None:
+        return Chunk([], number, after, reached=reached)
     slot = segment.named[attempt.key].slot
     segment.acquire()
     try:
@@ -60,7 +64,9 @@ async def _from_disk(log: SegmentLog, attempt: AttemptLog, number: int) -> Chunk
         frames, whole = await loop.run_in_executor(log.readers, _read, segment, extent, slot, number)
     finally:
         segment.release()
-    return Chunk(frames, number, after if whole else frames[-1].number + 1)
+    if not whole:
+        return Chunk(frames, number, frames[-1].number + 1)
+    return Chunk(frames, number, after, reached=reached)
 
 
 def _read(segment: Segment, extent: Extent, slot: int, number: int) -> tuple[list[Frame], bool]:

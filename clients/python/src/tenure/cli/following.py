@@ -44,7 +44,7 @@ async def run_and_follow(client: Client, spec: TaskSpec, *, as_json: bool = Fals
 async def _follow(client: Client, task_id: str, as_json: bool) -> logs.LogEnd | pb.Task:
     """Pass the output on until the task ends; trouble with the output is told and does not change the end."""
     try:
-        async for message in client.follow_logs(task_id, raw=not as_json):
+        async for message in client.follow_logs(task_id, raw=not as_json, entry_cursors=as_json):
             kind = message.WhichOneof("item")
             if as_json:
                 write(1, "".join(dumps(item) + "\n" for item in of_tail(message)).encode())

@@ -43,11 +43,17 @@ def of_message(message: Message) -> Any:
 
 
 def of_tail(message: logs.TailLogsResponse) -> Iterator[dict[str, Any]]:
-    """A message as objects: one per line of output, or one per marker, with its `type` first."""
+    """A message as objects: one per line of output, or one per marker, with its `type` first.
+
+    A relay that cannot give each line a cursor gives the last of a batch one; the others have null then.
+    """
     kind = message.WhichOneof("item")
     if kind == "lines":
+        left = len(message.lines.entries)
         for entry in message.lines.entries:
-            yield {"type": "line", **_line(entry), "cursor": message.cursor}
+            left -= 1
+            cursor = entry.cursor or (None if left else message.cursor)
+            yield {"type": "line", **_line(entry), "cursor": cursor}
     elif kind is not None:
         yield {"type": kind, **of_message(getattr(message, kind)), "cursor": message.cursor}
 

@@ -28,6 +28,7 @@ class Wanted:
     follow: bool
     attempt: int
     last: int | None
+    after: str
     raw: bool
     as_json: bool
 
@@ -35,7 +36,13 @@ class Wanted:
 async def print_logs(client: Client, task_id: str, wanted: Wanted) -> None:
     """Print until the output ends; gaps and attempts beyond the first are told on standard error."""
     messages = client.follow_logs(
-        task_id, follow=wanted.follow, attempt=wanted.attempt, last_lines=wanted.last, raw=wanted.raw
+        task_id,
+        follow=wanted.follow,
+        attempt=wanted.attempt,
+        cursor=wanted.after,
+        last_lines=wanted.last,
+        raw=wanted.raw,
+        entry_cursors=wanted.as_json,
     )
     async for message in messages:
         if wanted.as_json:

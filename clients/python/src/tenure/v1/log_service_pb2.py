@@ -27,7 +27,7 @@ from tenure.v1 import options_pb2 as tenure_dot_v1_dot_options__pb2
 from tenure.v1 import task_pb2 as tenure_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btenure/v1/log_service.proto\x12\ttenure.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17tenure/v1/options.proto\x1a\x14tenure/v1/task.proto\"\xa9\x03\n\x0fTailLogsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\rR\x07\x61ttempt\x12\x31\n\x08\x63hannels\x18\x03 \x03(\x0e\x32\x15.tenure.v1.LogChannelR\x08\x63hannels\x12\x18\n\x06\x63ursor\x18\x04 \x01(\tH\x00R\x06\x63ursor\x12\x1f\n\nlast_lines\x18\x05 \x01(\x04H\x00R\tlastLines\x12\x32\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00R\x05since\x12\x18\n\x06offset\x18\x07 \x01(\x04H\x00R\x06offset\x12\x16\n\x06\x66ollow\x18\x08 \x01(\x08R\x06\x66ollow\x12,\n\x06\x66ormat\x18\t \x01(\x0e\x32\x14.tenure.v1.LogFormatR\x06\x66ormat\x12,\n\x06\x66ilter\x18\n \x01(\x0b\x32\x14.tenure.v1.LogFilterR\x06\x66ilter\x12+\n\x05tasks\x18\x0b \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x05tasksB\x06\n\x04\x66rom\"\x97\x01\n\tLogFilter\x12\x38\n\rminimum_level\x18\x01 \x01(\x0e\x32\x13.tenure.v1.LogLevelR\x0cminimumLevel\x12\x1e\n\nexpression\x18\x02 \x01(\tR\nexpression\x12\x30\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\"\xda\x02\n\x10TailLogsResponse\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12+\n\x05lines\x18\x02 \x01(\x0b\x32\x13.tenure.v1.LogLinesH\x00R\x05lines\x12+\n\x05\x63hunk\x18\x03 \x01(\x0b\x32\x13.tenure.v1.LogChunkH\x00R\x05\x63hunk\x12%\n\x03gap\x18\x04 \x01(\x0b\x32\x11.tenure.v1.LogGapH\x00R\x03gap\x12\x41\n\rattempt_begin\x18\x05 \x01(\x0b\x32\x1a.tenure.v1.LogAttemptBeginH\x00R\x0c\x61ttemptBegin\x12;\n\x0b\x61ttempt_end\x18\x06 \x01(\x0b\x32\x18.tenure.v1.LogAttemptEndH\x00R\nattemptEnd\x12%\n\x03\x65nd\x18\x07 \x01(\x0b\x32\x11.tenure.v1.LogEndH\x00R\x03\x65ndB\x06\n\x04item\"9\n\x08LogLines\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x13.tenure.v1.LogEntryR\x07\x65ntries\"\xd8\x02\n\x08LogEntry\x12\x16\n\x06offset\x18\x01 \x01(\x04R\x06offset\x12&\n\x0ftime_unix_nanos\x18\x02 \x01(\x03R\rtimeUnixNanos\x12/\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x15.tenure.v1.LogChannelR\x07\x63hannel\x12\x12\n\x04text\x18\x04 \x01(\x0cR\x04text\x12\x18\n\x07partial\x18\x05 \x01(\x08R\x07partial\x12)\n\x05level\x18\x06 \x01(\x0e\x32\x13.tenure.v1.LogLevelR\x05level\x12\x43\n\nattributes\x18\x07 \x03(\x0b\x32#.tenure.v1.LogEntry.AttributesEntryR\nattributes\x1a=\n\x0f\x41ttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x8f\x01\n\x08LogChunk\x12\x16\n\x06offset\x18\x01 \x01(\x04R\x06offset\x12&\n\x0ftime_unix_nanos\x18\x02 \x01(\x03R\rtimeUnixNanos\x12/\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x15.tenure.v1.LogChannelR\x07\x63hannel\x12\x12\n\x04\x64\x61ta\x18\x04 \x01(\x0cR\x04\x64\x61ta\"\x8f\x01\n\x06LogGap\x12/\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x15.tenure.v1.LogChannelR\x07\x63hannel\x12\x1f\n\x0b\x66rom_offset\x18\x02 \x01(\x04R\nfromOffset\x12\x1b\n\tto_offset\x18\x03 \x01(\x04R\x08toOffset\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason\"Y\n\x0fLogAttemptBegin\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\rR\x07\x61ttempt\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\tR\x05\x66\x65nce\x12\x16\n\x06worker\x18\x03 \x01(\tR\x06worker\"\x90\x01\n\rLogAttemptEnd\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\rR\x07\x61ttempt\x12\x33\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tenure.v1.AttemptOutcomeR\x07outcome\x12\x30\n\tlog_state\x18\x03 \x01(\x0e\x32\x13.tenure.v1.LogStateR\x08logState\"\x8b\x02\n\x06LogEnd\x12*\n\x05state\x18\x01 \x01(\x0e\x32\x14.tenure.v1.TaskStateR\x05state\x12\x33\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tenure.v1.AttemptOutcomeR\x07outcome\x12 \n\texit_code\x18\x03 \x01(\x05H\x00R\x08\x65xitCode\x88\x01\x01\x12\x1b\n\x06signal\x18\x04 \x01(\rH\x01R\x06signal\x88\x01\x01\x12\x30\n\tlog_state\x18\x05 \x01(\x0e\x32\x13.tenure.v1.LogStateR\x08logState\x12\x16\n\x06reason\x18\x06 \x01(\tR\x06reasonB\x0c\n\n_exit_codeB\t\n\x07_signal\"0\n\x15ListLogStreamsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"H\n\x16ListLogStreamsResponse\x12.\n\x07streams\x18\x01 \x03(\x0b\x32\x14.tenure.v1.LogStreamR\x07streams\"\xa2\x01\n\tLogStream\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12/\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x15.tenure.v1.LogChannelR\x07\x63hannel\x12)\n\x10\x63ommitted_offset\x18\x03 \x01(\x04R\x0f\x63ommittedOffset\x12#\n\rmissing_bytes\x18\x04 \x01(\x04R\x0cmissingBytes*r\n\nLogChannel\x12\x1b\n\x17LOG_CHANNEL_UNSPECIFIED\x10\x00\x12\x16\n\x12LOG_CHANNEL_STDOUT\x10\x01\x12\x16\n\x12LOG_CHANNEL_STDERR\x10\x02\x12\x17\n\x13LOG_CHANNEL_RECORDS\x10\x03*T\n\tLogFormat\x12\x1a\n\x16LOG_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10LOG_FORMAT_LINES\x10\x01\x12\x15\n\x11LOG_FORMAT_CHUNKS\x10\x02*z\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x02\x12\x15\n\x11LOG_LEVEL_WARNING\x10\x03\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x04\x32\xb6\x01\n\nLogService\x12K\n\x08TailLogs\x12\x1a.tenure.v1.TailLogsRequest\x1a\x1b.tenure.v1.TailLogsResponse\"\x04\x88\xb2\x19\x03\x30\x01\x12[\n\x0eListLogStreams\x12 .tenure.v1.ListLogStreamsRequest\x1a!.tenure.v1.ListLogStreamsResponse\"\x04\x88\xb2\x19\x03\x42\x33\n\rdev.tenure.v1P\x01Z tenure.dev/go/tenure/v1;tenurev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btenure/v1/log_service.proto\x12\ttenure.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17tenure/v1/options.proto\x1a\x14tenure/v1/task.proto\"\xce\x03\n\x0fTailLogsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\rR\x07\x61ttempt\x12\x31\n\x08\x63hannels\x18\x03 \x03(\x0e\x32\x15.tenure.v1.LogChannelR\x08\x63hannels\x12\x18\n\x06\x63ursor\x18\x04 \x01(\tH\x00R\x06\x63ursor\x12\x1f\n\nlast_lines\x18\x05 \x01(\x04H\x00R\tlastLines\x12\x32\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00R\x05since\x12\x18\n\x06offset\x18\x07 \x01(\x04H\x00R\x06offset\x12\x16\n\x06\x66ollow\x18\x08 \x01(\x08R\x06\x66ollow\x12,\n\x06\x66ormat\x18\t \x01(\x0e\x32\x14.tenure.v1.LogFormatR\x06\x66ormat\x12,\n\x06\x66ilter\x18\n \x01(\x0b\x32\x14.tenure.v1.LogFilterR\x06\x66ilter\x12+\n\x05tasks\x18\x0b \x01(\x0b\x32\x15.tenure.v1.TaskFilterR\x05tasks\x12#\n\rentry_cursors\x18\x0c \x01(\x08R\x0c\x65ntryCursorsB\x06\n\x04\x66rom\"\x97\x01\n\tLogFilter\x12\x38\n\rminimum_level\x18\x01 \x01(\x0e\x32\x13.tenure.v1.LogLevelR\x0cminimumLevel\x12\x1e\n\nexpression\x18\x02 \x01(\tR\nexpression\x12\x30\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05until\"\xda\x02\n\x10TailLogsResponse\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12+\n\x05lines\x18\x02 \x01(\x0b\x32\x13.tenure.v1.LogLinesH\x00R\x05lines\x12+\n\x05\x63hunk\x18\x03 \x01(\x0b\x32\x13.tenure.v1.LogChunkH\x00R\x05\x63hunk\x12%\n\x03gap\x18\x04 \x01(\x0b\x32\x11.tenure.v1.LogGapH\x00R\x03gap\x12\x41\n\rattempt_begin\x18\x05 \x01(\x0b\x32\x1a.tenure.v1.LogAttemptBeginH\x00R\x0c\x61ttemptBegin\x12;\n\x0b\x61ttempt_end\x18\x06 \x01(\x0b\x32\x18.tenure.v1.LogAttemptEndH\x00R\nattemptEnd\x12%\n\x03\x65nd\x18\x07 \x01(\x0b\x32\x11.tenure.v1.LogEndH\x00R\x03\x65ndB\x06\n\x04item\"9\n\x08LogLines\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x13.tenure.v1.LogEntryR\x07\x65ntries\"\xf0\x02\n\x08LogEntry\x12\x16\n\x06offset\x18\x01 \x01(\x04R\x06offset\x12&\n\x0ftime_unix_nanos\x18\x02 \x01(\x03R\rtimeUnixNanos\x12/\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x15.tenure.v1.LogChannelR\x07\x63hannel\x12\x12\n\x04text\x18\x04 \x01(\x0cR\x04text\x12\x18\n\x07partial\x18\x05 \x01(\x08R\x07partial\x12)\n\x05level\x18\x06 \x01(\x0e\x32\x13.tenure.v1.LogLevelR\x05level\x12\x43\n\nattributes\x18\x07 \x03(\x0b\x32#.tenure.v1.LogEntry.AttributesEntryR\nattributes\x12\x16\n\x06\x63ursor\x18\x08 \x01(\tR\x06\x63ursor\x1a=\n\x0f\x41ttributesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x8f\x01\n\x08LogChunk\x12\x16\n\x06offset\x18\x01 \x01(\x04R\x06offset\x12&\n\x0ftime_unix_nanos\x18\x02 \x01(\x03R\rtimeUnixNanos\x12/\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x15.tenure.v1.LogChannelR\x07\x63hannel\x12\x12\n\x04\x64\x61ta\x18\x04 \x01(\x0cR\x04\x64\x61ta\"\x8f\x01\n\x06LogGap\x12/\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x15.tenure.v1.LogChannelR\x07\x63hannel\x12\x1f\n\x0b\x66rom_offset\x18\x02 \x01(\x04R\nfromOffset\x12\x1b\n\tto_offset\x18\x03 \x01(\x04R\x08toOffset\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason\"Y\n\x0fLogAttemptBegin\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\rR\x07\x61ttempt\x12\x14\n\x05\x66\x65nce\x18\x02 \x01(\tR\x05\x66\x65nce\x12\x16\n\x06worker\x18\x03 \x01(\tR\x06worker\"\x90\x01\n\rLogAttemptEnd\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\rR\x07\x61ttempt\x12\x33\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tenure.v1.AttemptOutcomeR\x07outcome\x12\x30\n\tlog_state\x18\x03 \x01(\x0e\x32\x13.tenure.v1.LogStateR\x08logState\"\x8b\x02\n\x06LogEnd\x12*\n\x05state\x18\x01 \x01(\x0e\x32\x14.tenure.v1.TaskStateR\x05state\x12\x33\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tenure.v1.AttemptOutcomeR\x07outcome\x12 \n\texit_code\x18\x03 \x01(\x05H\x00R\x08\x65xitCode\x88\x01\x01\x12\x1b\n\x06signal\x18\x04 \x01(\rH\x01R\x06signal\x88\x01\x01\x12\x30\n\tlog_state\x18\x05 \x01(\x0e\x32\x13.tenure.v1.LogStateR\x08logState\x12\x16\n\x06reason\x18\x06 \x01(\tR\x06reasonB\x0c\n\n_exit_codeB\t\n\x07_signal\"0\n\x15ListLogStreamsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"H\n\x16ListLogStreamsResponse\x12.\n\x07streams\x18\x01 \x03(\x0b\x32\x14.tenure.v1.LogStreamR\x07streams\"\xa2\x01\n\tLogStream\x12\x14\n\x05\x66\x65nce\x18\x01 \x01(\tR\x05\x66\x65nce\x12/\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x15.tenure.v1.LogChannelR\x07\x63hannel\x12)\n\x10\x63ommitted_offset\x18\x03 \x01(\x04R\x0f\x63ommittedOffset\x12#\n\rmissing_bytes\x18\x04 \x01(\x04R\x0cmissingBytes*r\n\nLogChannel\x12\x1b\n\x17LOG_CHANNEL_UNSPECIFIED\x10\x00\x12\x16\n\x12LOG_CHANNEL_STDOUT\x10\x01\x12\x16\n\x12LOG_CHANNEL_STDERR\x10\x02\x12\x17\n\x13LOG_CHANNEL_RECORDS\x10\x03*T\n\tLogFormat\x12\x1a\n\x16LOG_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10LOG_FORMAT_LINES\x10\x01\x12\x15\n\x11LOG_FORMAT_CHUNKS\x10\x02*z\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x02\x12\x15\n\x11LOG_LEVEL_WARNING\x10\x03\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x04\x32\xb6\x01\n\nLogService\x12K\n\x08TailLogs\x12\x1a.tenure.v1.TailLogsRequest\x1a\x1b.tenure.v1.TailLogsResponse\"\x04\x88\xb2\x19\x03\x30\x01\x12[\n\x0eListLogStreams\x12 .tenure.v1.ListLogStreamsRequest\x1a!.tenure.v1.ListLogStreamsResponse\"\x04\x88\xb2\x19\x03\x42\x33\n\rdev.tenure.v1P\x01Z tenure.dev/go/tenure/v1;tenurev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,40 +41,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGSERVICE'].methods_by_name['TailLogs']._serialized_options = b'\210\262\031\003'
   _globals['_LOGSERVICE'].methods_by_name['ListLogStreams']._loaded_options = None
   _globals['_LOGSERVICE'].methods_by_name['ListLogStreams']._serialized_options = b'\210\262\031\003'
-  _globals['_LOGCHANNEL']._serialized_start=2548
-  _globals['_LOGCHANNEL']._serialized_end=2662
-  _globals['_LOGFORMAT']._serialized_start=2664
-  _globals['_LOGFORMAT']._serialized_end=2748
-  _globals['_LOGLEVEL']._serialized_start=2750
-  _globals['_LOGLEVEL']._serialized_end=2872
+  _globals['_LOGCHANNEL']._serialized_start=2609
+  _globals['_LOGCHANNEL']._serialized_end=2723
+  _globals['_LOGFORMAT']._serialized_start=2725
+  _globals['_LOGFORMAT']._serialized_end=2809
+  _globals['_LOGLEVEL']._serialized_start=2811
+  _globals['_LOGLEVEL']._serialized_end=2933
   _globals['_TAILLOGSREQUEST']._serialized_start=123
-  _globals['_TAILLOGSREQUEST']._serialized_end=548
-  _globals['_LOGFILTER']._serialized_start=551
-  _globals['_LOGFILTER']._serialized_end=702
-  _globals['_TAILLOGSRESPONSE']._serialized_start=705
-  _globals['_TAILLOGSRESPONSE']._serialized_end=1051
-  _globals['_LOGLINES']._serialized_start=1053
-  _globals['_LOGLINES']._serialized_end=1110
-  _globals['_LOGENTRY']._serialized_start=1113
-  _globals['_LOGENTRY']._serialized_end=1457
-  _globals['_LOGENTRY_ATTRIBUTESENTRY']._serialized_start=1396
-  _globals['_LOGENTRY_ATTRIBUTESENTRY']._serialized_end=1457
-  _globals['_LOGCHUNK']._serialized_start=1460
-  _globals['_LOGCHUNK']._serialized_end=1603
-  _globals['_LOGGAP']._serialized_start=1606
-  _globals['_LOGGAP']._serialized_end=1749
-  _globals['_LOGATTEMPTBEGIN']._serialized_start=1751
-  _globals['_LOGATTEMPTBEGIN']._serialized_end=1840
-  _globals['_LOGATTEMPTEND']._serialized_start=1843
-  _globals['_LOGATTEMPTEND']._serialized_end=1987
-  _globals['_LOGEND']._serialized_start=1990
-  _globals['_LOGEND']._serialized_end=2257
-  _globals['_LISTLOGSTREAMSREQUEST']._serialized_start=2259
-  _globals['_LISTLOGSTREAMSREQUEST']._serialized_end=2307
-  _globals['_LISTLOGSTREAMSRESPONSE']._serialized_start=2309
-  _globals['_LISTLOGSTREAMSRESPONSE']._serialized_end=2381
-  _globals['_LOGSTREAM']._serialized_start=2384
-  _globals['_LOGSTREAM']._serialized_end=2546
-  _globals['_LOGSERVICE']._serialized_start=2875
-  _globals['_LOGSERVICE']._serialized_end=3057
+  _globals['_TAILLOGSREQUEST']._serialized_end=585
+  _globals['_LOGFILTER']._serialized_start=588
+  _globals['_LOGFILTER']._serialized_end=739
+  _globals['_TAILLOGSRESPONSE']._serialized_start=742
+  _globals['_TAILLOGSRESPONSE']._serialized_end=1088
+  _globals['_LOGLINES']._serialized_start=1090
+  _globals['_LOGLINES']._serialized_end=1147
+  _globals['_LOGENTRY']._serialized_start=1150
+  _globals['_LOGENTRY']._serialized_end=1518
+  _globals['_LOGENTRY_ATTRIBUTESENTRY']._serialized_start=1457
+  _globals['_LOGENTRY_ATTRIBUTESENTRY']._serialized_end=1518
+  _globals['_LOGCHUNK']._serialized_start=1521
+  _globals['_LOGCHUNK']._serialized_end=1664
+  _globals['_LOGGAP']._serialized_start=1667
+  _globals['_LOGGAP']._serialized_end=1810
+  _globals['_LOGATTEMPTBEGIN']._serialized_start=1812
+  _globals['_LOGATTEMPTBEGIN']._serialized_end=1901
+  _globals['_LOGATTEMPTEND']._serialized_start=1904
+  _globals['_LOGATTEMPTEND']._serialized_end=2048
+  _globals['_LOGEND']._serialized_start=2051
+  _globals['_LOGEND']._serialized_end=2318
+  _globals['_LISTLOGSTREAMSREQUEST']._serialized_start=2320
+  _globals['_LISTLOGSTREAMSREQUEST']._serialized_end=2368
+  _globals['_LISTLOGSTREAMSRESPONSE']._serialized_start=2370
+  _globals['_LISTLOGSTREAMSRESPONSE']._serialized_end=2442
+  _globals['_LOGSTREAM']._serialized_start=2445
+  _globals['_LOGSTREAM']._serialized_end=2607
+  _globals['_LOGSERVICE']._serialized_start=2936
+  _globals['_LOGSERVICE']._serialized_end=3118
 # @@protoc_insertion_point(module_scope)

@@ -46,7 +46,7 @@ LOG_LEVEL_WARNING: LogLevel
 LOG_LEVEL_ERROR: LogLevel
 
 class TailLogsRequest(_message.Message):
-    __slots__ = ("task_id", "attempt", "channels", "cursor", "last_lines", "since", "offset", "follow", "format", "filter", "tasks")
+    __slots__ = ("task_id", "attempt", "channels", "cursor", "last_lines", "since", "offset", "follow", "format", "filter", "tasks", "entry_cursors")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     CHANNELS_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class TailLogsRequest(_message.Message):
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_CURSORS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     attempt: int
     channels: _containers.RepeatedScalarFieldContainer[LogChannel]
@@ -69,7 +70,8 @@ class TailLogsRequest(_message.Message):
     format: LogFormat
     filter: LogFilter
     tasks: _task_pb2.TaskFilter
-    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., channels: _Optional[_Iterable[_Union[LogChannel, str]]] = ..., cursor: _Optional[str] = ..., last_lines: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., offset: _Optional[int] = ..., follow: _Optional[bool] = ..., format: _Optional[_Union[LogFormat, str]] = ..., filter: _Optional[_Union[LogFilter, _Mapping]] = ..., tasks: _Optional[_Union[_task_pb2.TaskFilter, _Mapping]] = ...) -> None: ...
+    entry_cursors: bool
+    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., channels: _Optional[_Iterable[_Union[LogChannel, str]]] = ..., cursor: _Optional[str] = ..., last_lines: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., offset: _Optional[int] = ..., follow: _Optional[bool] = ..., format: _Optional[_Union[LogFormat, str]] = ..., filter: _Optional[_Union[LogFilter, _Mapping]] = ..., tasks: _Optional[_Union[_task_pb2.TaskFilter, _Mapping]] = ..., entry_cursors: _Optional[bool] = ...) -> None: ...
 
 class LogFilter(_message.Message):
     __slots__ = ("minimum_level", "expression", "until")
@@ -106,7 +108,7 @@ class LogLines(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[LogEntry, _Mapping]]] = ...) -> None: ...
 
 class LogEntry(_message.Message):
-    __slots__ = ("offset", "time_unix_nanos", "channel", "text", "partial", "level", "attributes")
+    __slots__ = ("offset", "time_unix_nanos", "channel", "text", "partial", "level", "attributes", "cursor")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +123,7 @@ class LogEntry(_message.Message):
     PARTIAL_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
     offset: int
     time_unix_nanos: int
     channel: LogChannel
@@ -128,7 +131,8 @@ class LogEntry(_message.Message):
     partial: bool
     level: LogLevel
     attributes: _containers.ScalarMap[str, str]
-    def __init__(self, offset: _Optional[int] = ..., time_unix_nanos: _Optional[int] = ..., channel: _Optional[_Union[LogChannel, str]] = ..., text: _Optional[bytes] = ..., partial: _Optional[bool] = ..., level: _Optional[_Union[LogLevel, str]] = ..., attributes: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    cursor: str
+    def __init__(self, offset: _Optional[int] = ..., time_unix_nanos: _Optional[int] = ..., channel: _Optional[_Union[LogChannel, str]] = ..., text: _Optional[bytes] = ..., partial: _Optional[bool] = ..., level: _Optional[_Union[LogLevel, str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., cursor: _Optional[str] = ...) -> None: ...
 
 class LogChunk(_message.Message):
     __slots__ = ("offset", "time_unix_nanos", "channel", "data")

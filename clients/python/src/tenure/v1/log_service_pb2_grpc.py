@@ -58,7 +58,7 @@ class LogServiceServicer:
         state, with one `end`; without it, where the committed output ends now. Every byte is delivered once and in
         order, or a `gap` says what is missing. When the stream breaks (UNAVAILABLE): call again with the cursor of
         the last message that was handled. NOT_FOUND for an unknown task; INVALID_ARGUMENT for a cursor of another
-        task. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
+        task; OUT_OF_RANGE for an offset that the output does not reach. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class LogServiceStub:
     state, with one `end`; without it, where the committed output ends now. Every byte is delivered once and in
     order, or a `gap` says what is missing. When the stream breaks (UNAVAILABLE): call again with the cursor of
     the last message that was handled. NOT_FOUND for an unknown task; INVALID_ARGUMENT for a cursor of another
-    task. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
+    task; OUT_OF_RANGE for an offset that the output does not reach. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
     """
     ListLogStreams: _grpc.UnaryUnaryMultiCallable[_log_service_pb2.ListLogStreamsRequest, _log_service_pb2.ListLogStreamsResponse]
     """Which streams of a task this relay has, and how much of each is committed. Does not block. Safe to retry.
@@ -59,7 +59,7 @@ class LogServiceAsyncStub(LogServiceStub):
     state, with one `end`; without it, where the committed output ends now. Every byte is delivered once and in
     order, or a `gap` says what is missing. When the stream breaks (UNAVAILABLE): call again with the cursor of
     the last message that was handled. NOT_FOUND for an unknown task; INVALID_ARGUMENT for a cursor of another
-    task. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
+    task; OUT_OF_RANGE for an offset that the output does not reach. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
     """
     ListLogStreams: _aio.UnaryUnaryMultiCallable[_log_service_pb2.ListLogStreamsRequest, _log_service_pb2.ListLogStreamsResponse]  # type: ignore[assignment]
     """Which streams of a task this relay has, and how much of each is committed. Does not block. Safe to retry.
@@ -81,7 +81,7 @@ class LogServiceServicer(metaclass=_abc_1.ABCMeta):
         state, with one `end`; without it, where the committed output ends now. Every byte is delivered once and in
         order, or a `gap` says what is missing. When the stream breaks (UNAVAILABLE): call again with the cursor of
         the last message that was handled. NOT_FOUND for an unknown task; INVALID_ARGUMENT for a cursor of another
-        task. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
+        task; OUT_OF_RANGE for an offset that the output does not reach. Safe to retry. A reader that is slow reads from disk at its own pace and never slows the task.
         """
 
     @_abc_1.abstractmethod

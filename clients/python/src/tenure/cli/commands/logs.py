@@ -17,6 +17,12 @@ def logs(
         int | None,
         typer.Option("--last", "-n", min=0, max=100_000, metavar="N", help="Begin at the last N lines."),
     ] = None,
+    after: Annotated[
+        str,
+        typer.Option(
+            "--after", metavar="CURSOR", help="Go on behind the line that had this cursor in --json."
+        ),
+    ] = "",
     raw: Annotated[bool, typer.Option("--raw", help="The bytes as they came.")] = False,
     as_json: o.Json = False,
 ) -> None:
@@ -29,6 +35,10 @@ def logs(
     from tenure.cli.printing_logs import Wanted, print_logs
     from tenure.cli.running import with_client
 
-    wanted = Wanted(follow=follow, attempt=attempt, last=last, raw=raw and not as_json, as_json=as_json)
+    if after and last is not None:
+        raise typer.BadParameter("--after and --last exclude each other")
+    wanted = Wanted(
+        follow=follow, attempt=attempt, last=last, after=after, raw=raw and not as_json, as_json=as_json
+    )
     keep_buffers()
     with_client(lambda client: print_logs(client, task_id, wanted))
