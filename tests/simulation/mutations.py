@@ -349,7 +349,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation(
         "pace of a storm",
         "after its pause one worker after the other is given up, as long as some are missing",
-        lambda: patch.object(losses.storms, "spend_chance", _spend_nothing),
+        lambda: patch.object(storm, "spend_chance", _spend_nothing),
         plan=moments.lose_all_but_one,
         fleet={"nodes": 6, "ttl": 3.0},
     ),
