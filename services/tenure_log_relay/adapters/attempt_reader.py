@@ -18,7 +18,7 @@ from tenure_log_relay.domain.position import START, Offsets, Position, advanced
 from tenure_log_relay.domain.view import Hole, Item, ViewState, chunks, flush, lines, missed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from tenure_core.fence import Fence
     from tenure_core.frames import Frame
@@ -167,14 +167,14 @@ class AttemptReader:
         self._state = ViewState(seen)
         return self._packed(items, before)
 
-    def _encoded(self, attempt: AttemptLog, chunk: Chunk) -> list[bytes]:
-        if self._since_ns:
-            return self._viewed(self._sought(chunk.frames))
-        if attempt.readers < 2:
-            return self._viewed(chunk.frames)
+    def _encoded(self, attempt: AttemptLog, chunk: Chunk) -> Iterable[bytes]:
+        frames = self._sought(chunk.frames) if self._since_ns else chunk.frames
         request = self._request
-        form = (request.as_lines, request.entry_cursors, request.channels)
-        key = (self._number, chunk.after, form, self._state.seen, self.cursor)
+        if request.as_lines and request.entry_cursors:
+            return self._each(frames)
+        if attempt.readers < 2 or frames is not chunk.frames:
+            return self._viewed(frames)
+        key = (self._number, chunk.after, request.as_lines, request.channels, self._state.seen, self.cursor)
         found = attempt.shared.get(key)
         if found is None:
             messages = self._viewed(chunk.frames)
@@ -196,6 +196,13 @@ class AttemptReader:
         view = lines if self._request.as_lines else chunks
         items, self._state = view(frames, self._state, self._request.channels)
         return self._packed(items, before)
+
+    def _each(self, frames: list[Frame]) -> Iterator[bytes]:
+        """Message by message: with a cursor for each line, a chunk of many lines takes its time."""
+        packer = LineMessages(self.cursor, entry_cursors=True)
+        items, self._state = lines(frames, self._state, self._request.channels)
+        yield from packer.each(items)
+        self._told = packer.cursor.told
 
     def _packed(self, items: list[Item], before: Cursor) -> list[bytes]:
         request = self._request

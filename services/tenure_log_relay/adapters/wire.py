@@ -9,6 +9,7 @@ ones, which every decoder accepts, and free of branches.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from tenure.v1.log_service_pb2 import LogEntry, LogGap, TailLogsResponse
@@ -16,6 +17,8 @@ from tenure_core.frames import PORTION
 from tenure_log_relay.domain.view import Data, Hole, Item, Run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tenure_log_relay.domain.cursor import Cursor
 
 MAX_ENTRIES: Final = 4_096
@@ -73,6 +76,16 @@ class LineMessages:
         self._parts: list[bytes] = []
         self._size = 0
         self._count = 0
+
+    def each(self, items: list[Item]) -> Iterator[bytes]:
+        """The messages one after the other, as they are finished: nobody has to wait for all."""
+        for item in items:
+            for part in _parts(item):
+                self.add([part])
+                yield from self.messages
+                self.messages.clear()
+        self.close()
+        yield from self.messages
 
     def add(self, items: list[Item]) -> None:
         """Encode the items of a view."""
@@ -132,13 +145,13 @@ class LineMessages:
             channel=run.channel,  # type: ignore[arg-type]
             partial=run.cut,
         )
-        for text in texts:
-            entry.offset, entry.text = offset, text
-            offset += len(text) + (not run.cut)
-            entry.cursor = str(self.cursor.behind(run.channel, offset))
+        ends = list(accumulate((len(text) + (not run.cut) for text in texts), initial=offset))[1:]
+        for text, end, cursor in zip(texts, ends, self.cursor.texts_behind(run.channel, ends), strict=True):
+            entry.offset, entry.text, entry.cursor = offset, text, cursor
             data = entry.SerializeToString()
             self._parts += (_ENTRY, _length(len(data)), data)
             self._size += len(data)
+            offset = end
         self._count += len(texts)
         return offset
 
@@ -150,6 +163,18 @@ class LineMessages:
         self.messages.append(b"".join((_head(self.cursor), _LINES, varint(len(body)), body)))
         self._parts = []
         self._size = self._count = 0
+
+
+def _parts(item: Item) -> Iterator[Item]:
+    """The item in pieces of at most one message."""
+    if type(item) is not Run or len(item.texts) <= MAX_ENTRIES:
+        yield item
+        return
+    offset = item.offset
+    for first in range(0, len(item.texts), MAX_ENTRIES):
+        part = item._replace(offset=offset, texts=item.texts[first : first + MAX_ENTRIES])
+        yield part
+        offset = part.end
 
 
 class ChunkMessages:

@@ -20,6 +20,8 @@ from tenure_log_relay.domain.ending import LogState
 from tenure_log_relay.domain.position import NO_OFFSETS, Offsets, advanced
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tenure_core.timing import UtcNs
 
 VERSION: Final = "1"
@@ -55,10 +57,21 @@ class Cursor(NamedTuple):
     """Output before this instant is not wanted; 0: all is."""
 
     def __str__(self) -> str:
+        return _opaque(self._plain())
+
+    def _plain(self) -> str:
         plain = f"{VERSION} {self.fence} {self.offsets[0]} {self.offsets[1]} {self.offsets[2]} {self.stage:d}"
         if self.told is not LogState.OPEN or self.since_ns:
             plain += f" {self.told:d} {self.since_ns}"
-        return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+        return plain
+
+    def texts_behind(self, channel: int, ends: Iterable[int]) -> list[str]:
+        """The texts of many places that differ in how much of one channel is behind them."""
+        words = self._plain().split(" ")
+        at = 1 + channel
+        before = "".join(f"{word} " for word in words[:at])
+        after = "".join(f" {word}" for word in words[at + 1 :])
+        return [_opaque(f"{before}{end}{after}") for end in ends]
 
     def behind(self, channel: int, end: int) -> Cursor:
         """The place behind more bytes of a channel."""
@@ -89,6 +102,10 @@ class Cursor(NamedTuple):
             return cls(Fence.parse(fence), offsets, Stage(int(stage)), LogState(told), since_ns)
         except (binascii.Error, UnicodeDecodeError, MalformedFence, ValueError):
             raise MalformedCursor(f"{text[:80]!r} is not a cursor of this version") from None
+
+
+def _opaque(plain: str) -> str:
+    return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
 
 def _offset(digits: str) -> int:

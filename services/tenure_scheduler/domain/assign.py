@@ -6,7 +6,8 @@ finish it.
 
 from __future__ import annotations
 
-from zlib import crc32
+from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from tenure_core.states import AttemptOutcome, ForbiddenTransition, LogState, TaskState
 from tenure_core.timing import SECOND_NS, Duration, UtcNs
@@ -14,6 +15,9 @@ from tenure_scheduler.domain import suspects
 from tenure_scheduler.domain.commands import Stop, TellFinished
 from tenure_scheduler.domain.model import NO_STREAM, Attempt, Relay, Task, Worker
 from tenure_scheduler.domain.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PENDING, BACKOFF, ASSIGNED = TaskState.PENDING, TaskState.BACKOFF, TaskState.ASSIGNED
 
@@ -31,7 +35,7 @@ def assign(world: World, task: Task, worker: Worker) -> None:
     task.log_missing = 0
     hold(world, worker, task)
     if profile.has_output and world.relays:
-        attempt.relay = choose_relay(world, task, attempt).id
+        attempt.relay = choose_relay(task.id, world.relays).id
     world.set_state(task, ASSIGNED, "")
     message = world.sending.get(worker.name) or world.to_worker(worker)
     attempt.start_number = message.number
@@ -54,12 +58,16 @@ def _remember(world: World, task: Task, attempt: Attempt) -> None:
     task.attempts = (*attempts, attempt)
 
 
-def choose_relay(world: World, task: Task, attempt: Attempt) -> Relay:
-    """The live relay for this attempt's output, by rendezvous hashing: few move when relays change."""
-    if len(world.relays) == 1:
-        return world.relays[0]
-    fence = f"{world.n}.{task.id}.{attempt.number}."
-    return max(world.relays, key=lambda relay: (crc32((fence + relay.id).encode()), relay.id))
+def choose_relay(task_id: str, relays: Sequence[Relay]) -> Relay:
+    """The live relay for a task's output, by rendezvous hashing: few move when relays change.
+
+    By the task, not by the attempt: who reads a task finds all attempts in one place. The hash has to mix: a
+    CRC is linear, names of one length differ by the same bits for every task, and some win twice as often.
+    """
+    if len(relays) == 1:
+        return relays[0]
+    seed = f"{task_id}.".encode()
+    return max(relays, key=lambda relay: blake2b(seed + relay.id.encode(), digest_size=8).digest())
 
 
 def free(world: World, task: Task, attempt: Attempt) -> None:

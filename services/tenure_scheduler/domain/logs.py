@@ -50,7 +50,7 @@ def _move(world: World, task: Task, live: set[str]) -> None:
     attempt = task.attempts[-1]
     if not world.relays or attempt.relay in live or not task.profile.has_output:
         return
-    relay = choose_relay(world, task, attempt)
+    relay = choose_relay(task.id, world.relays)
     attempt.relay = relay.id
     world.touch(task)
     worker = world.workers.get(attempt.worker)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+
+import pytest
+
+from tenure_core.retry import RetryPolicy
 from tenure_core.states import AttemptOutcome, LogState, TaskState
 from tenure_scheduler.domain import commands as c
 from tenure_scheduler.domain import events as e
+from tenure_scheduler.domain.assign import choose_relay
 from tenure_scheduler.domain.config import CoreConfig
 from tenure_scheduler.domain.logs import knows
 from tenure_scheduler.domain.model import LogFinals, Relay
 from tenure_scheduler.domain.views import TaskFilter
-from tests.domain.scheduler.rig import Rig, Spec, newest, result
+from tests.domain.scheduler.rig import Rig, Spec, failed, newest, result
 
 LOUD = Spec(has_output=True)
 RELAYS = (Relay("r1", "one:1"), Relay("r2", "two:2"))
@@ -144,6 +151,37 @@ def test_the_open_log_of_a_finished_task_is_unknown_after_its_worker_is_lost() -
     rig.depose()
     rig.after(31.0)
     assert rig.task(task).log_state is LogState.UNKNOWN
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_each_relay_gets_its_share_and_few_tasks_move_to_a_new_one(count: int) -> None:
+    """With names as operators give them: they differ in one character."""
+    relays = tuple(Relay(f"relay-{n}", f"host-{n}:1") for n in range(1, count + 2))
+    chance = random.Random(count)
+    ids = ["".join(chance.choices("0123456789abcdefghjkmnpqrstvwxyz", k=20)) for _ in range(20_000)]
+    before = [choose_relay(one, relays[:count]).id for one in ids]
+    after = [choose_relay(one, relays).id for one in ids]
+    for chosen, of in ((before, count), (after, count + 1)):
+        shares = Counter(chosen)
+        assert len(shares) == of
+        assert all(abs(share * of / len(ids) - 1) < 0.1 for share in shares.values()), shares
+    moved = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert set(moved) == {relays[count].id}
+    assert abs(len(moved) * (count + 1) / len(ids) - 1) < 0.1
+
+
+def test_all_attempts_of_a_task_have_one_relay() -> None:
+    """So that who reads the task finds all its output in one place."""
+    rig = Rig()
+    rig.do(e.RelaysChanged(tuple(Relay(f"r{n}", f"host:{n}") for n in range(8))))
+    agent = rig.worker()
+    again = RetryPolicy(max_failures=5, initial_backoff=0.1, max_backoff=0.1)
+    task = rig.a_task(Spec(has_output=True, retry=again)).running_on(agent)
+    while task.state is not TaskState.FAILED:
+        agent.report(failed(rig.fence(task)))
+        rig.after(1.0)
+    assert len(task.attempts) == 6
+    assert len({attempt.relay for attempt in task.attempts}) == 1
 
 
 def test_attempts_move_when_their_relay_dies() -> None:
