@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tenure_runtime.etcd.values import KeyValue, TxnResult
 
 _LOOK_SECONDS: Final = 0.3
+_OUTLIVED: Final = 2
+"""How often the lease of the last leader may outlive the time that it had left."""
 _LATE_SECONDS: Final = 3.0
 """How late etcd may be with the end of a lease, which it tells in whole seconds."""
 _OPS: Final = 100
@@ -100,18 +102,21 @@ async def _change(client: EtcdClient, keys: Keys, guard: _Guard, after: Incarnat
 
 
 async def _await_vacancy(client: EtcdClient, keys: Keys, say: Callable[[str], None]) -> None:
-    """Return when nobody leads; a lease that outlives the time it had left is one that a leader renews."""
+    """Return when nobody leads; a lease that outlives the time it had left is one that a leader renews.
+
+    Again and again, that is: etcd gives every lease its whole time when another one of its members leads.
+    """
     loop = asyncio.get_running_loop()
-    seen, over_at = 0, 0.0
+    seen, over_at, outlived = 0, 0.0, -1
     while (leader := await client.get(keys.leader)) is not None:
-        if not seen:
+        if seen not in (0, leader.mod_revision) or outlived == _OUTLIVED:
+            raise FailedPrecondition("a scheduler leads: stop all schedulers of the cluster first")
+        if loop.time() > over_at:
             left = await client.lease_time_to_live(leader.lease) if leader.lease else -1
             if left < 0:
                 return
             say(f"the lease of the last leader has {left} s left")
-            seen, over_at = leader.mod_revision, loop.time() + left + _LATE_SECONDS
-        elif leader.mod_revision != seen or loop.time() > over_at:
-            raise FailedPrecondition("a scheduler leads: stop all schedulers of the cluster first")
+            seen, over_at, outlived = leader.mod_revision, loop.time() + left + _LATE_SECONDS, outlived + 1
         await asyncio.sleep(_LOOK_SECONDS)
 
 
