@@ -185,6 +185,10 @@ class Fleet:
             if scheduler.name in self._stopped:
                 scheduler.process.kill()
 
+    def keep_down(self, name: str) -> None:
+        """Nobody starts this one again before the operator does."""
+        self._stopped.add(name)
+
     def start_schedulers(self) -> None:
         """An operator starts all that do not run."""
         self._stopped.clear()

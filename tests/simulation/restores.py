@@ -120,6 +120,14 @@ class _Careless(_Operator):
         overlooked = self._random.choice(witnesses) if witnesses else None
         fleet.stop_schedulers(but=overlooked)
         if overlooked is not None:
+            gave_up = len(fleet.gave_up)
+
+            def silenced() -> None:
+                """Killed before it could tell what it saw: the witness is gone, and stays away."""
+                if len(fleet.gave_up) == gave_up:
+                    fleet.keep_down(overlooked.name)
+
+            overlooked.process.on_death.append(silenced)
             overlooked.process.pause()
             fleet.mend_after(0.1, 20.0, overlooked.process.resume)
 

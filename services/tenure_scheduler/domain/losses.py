@@ -37,7 +37,9 @@ def on_stream_closed(world: World, event: StreamClosed) -> None:
     if worker is None:
         return
     joining = worker.joining
-    if event.how is StreamEnd.ENDED and worker.phase != WorkerPhase.STOPPING:
+    hung_up = event.how is StreamEnd.ENDED and worker.phase != WorkerPhase.STOPPING
+    if hung_up or event.stream == worker.refused:
+        # A refusal may have waited for etcd to have room.
         spare(world, worker)
     if joining is not None and joining.stream == event.stream:
         worker.joining = joining._replace(stream=NO_STREAM)

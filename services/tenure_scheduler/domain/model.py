@@ -287,6 +287,7 @@ class Worker:
         "processed",
         "reason",
         "reduced_guarantees",
+        "refused",
         "resumed_at",
         "sent",
         "sent_number",
@@ -356,6 +357,8 @@ class Worker:
         """A guarded deletion of `live` is under way."""
         self.joining: JoinStep | None = None
         self.resumed_at: Instant = NEVER  # when it last said Hello under the lease that it had
+        self.refused = NO_STREAM
+        """The stream whose Hello failed, until the refusal has left."""
         self.greeted = False
         """It said Hello to this leader: what is missed of it from now on, it missed itself."""
         self.phase = 0

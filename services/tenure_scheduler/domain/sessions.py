@@ -321,6 +321,7 @@ def on_join_failed(world: World, event: JoinFailed) -> None:
     worker.joining = None
     if joining.stream != NO_STREAM:
         spare(world, worker)
+        worker.refused = joining.stream
         waiting = HelloReceived(joining.stream, joining.direct, joining.hello)
         refuse(world, waiting, "NOT_REGISTERED", event.reason, retry_after=JOIN_AGAIN)
     world.commands.append(ProveLive([(worker.name, worker.live_revision)]))

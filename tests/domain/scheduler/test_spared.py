@@ -44,6 +44,26 @@ def test_who_resumed_on_a_lease_that_was_over_and_stays_silent_is_lost() -> None
     assert task.attempts[0].outcome is AttemptOutcome.LOST
 
 
+def test_a_refusal_that_had_to_wait_for_etcd_leaves_time_to_say_hello_again() -> None:
+    rig = Rig()
+    agent = rig.worker()
+    task = rig.a_task().running_on(agent)
+    agent.held = [e.AttemptReport(rig.fence(task), e.ReportKind.STARTED)]
+    rig.end_lease("w1")
+    rig.depose()
+    rig.decide(agent.hello_event())
+    (grant,) = [w for w in rig.waiting if isinstance(w, c.GrantLease)]
+    rig.waiting = []
+    rig.after(rig.config.grace)
+    rig.do(e.JoinFailed("w1", grant.ticket, "etcd is out of space"))
+    rig.after(rig.config.reattach_grace - 0.1)
+    rig.do(e.StreamClosed("w1", agent.stream, e.StreamEnd.CLOSED))
+    rig.after(rig.config.reattach_grace - 0.1)
+    assert newest(rig.task(task)).outcome is None
+    rig.after(0.2)
+    assert newest(rig.task(task)).outcome is AttemptOutcome.LOST
+
+
 def test_who_gave_up_waiting_for_our_answer_may_say_hello_again() -> None:
     """The lease for its new session took longer than the agent's patience, and the grace is over by then."""
     rig = Rig()
