@@ -124,7 +124,7 @@ class _Careless(_Operator):
 
             def silenced() -> None:
                 """Killed before it could tell what it saw: the witness is gone, and stays away."""
-                if len(fleet.gave_up) == gave_up:
+                if fleet.restoring and len(fleet.gave_up) == gave_up:
                     fleet.keep_down(overlooked.name)
 
             overlooked.process.on_death.append(silenced)

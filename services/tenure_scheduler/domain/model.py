@@ -351,14 +351,12 @@ class Worker:
         """Number of the last command with Starts that left."""
         self.sent: deque[tuple[int, Instant]] = deque()
         """Commands with Starts that left and are not processed: number, when they left."""
-        self.watched_stream = NO_STREAM
-        """The stream for which a timer looks after unprocessed Starts."""
+        self.watched_stream = NO_STREAM  # for which a timer looks after unprocessed Starts
         self.deleting = False
         """A guarded deletion of `live` is under way."""
         self.joining: JoinStep | None = None
         self.resumed_at: Instant = NEVER  # when it last said Hello under the lease that it had
-        self.refused = NO_STREAM
-        """The stream whose Hello failed, until the refusal has left."""
+        self.refused = NO_STREAM  # the stream whose Hello failed, until the refusal has left
         self.greeted = False
         """It said Hello to this leader: what is missed of it from now on, it missed itself."""
         self.phase = 0
