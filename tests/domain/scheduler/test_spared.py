@@ -10,7 +10,8 @@ from tenure_core.states import (
 )
 from tenure_scheduler.domain import commands as c
 from tenure_scheduler.domain import events as e
-from tests.domain.scheduler.rig import Rig, newest, stands
+from tenure_scheduler.domain.model import Task
+from tests.domain.scheduler.rig import Agent, Rig, newest, stands
 
 
 @pytest.mark.parametrize("ended", [False, True])
@@ -44,8 +45,8 @@ def test_who_resumed_on_a_lease_that_was_over_and_stays_silent_is_lost() -> None
     assert task.attempts[0].outcome is AttemptOutcome.LOST
 
 
-def test_a_refusal_that_had_to_wait_for_etcd_leaves_time_to_say_hello_again() -> None:
-    rig = Rig()
+def waiting_for_a_lease(rig: Rig) -> tuple[Agent, Task, c.GrantLease]:
+    """A worker says Hello to a new leader, which gets no lease for it until the grace is over."""
     agent = rig.worker()
     task = rig.a_task().running_on(agent)
     agent.held = [e.AttemptReport(rig.fence(task), e.ReportKind.STARTED)]
@@ -55,6 +56,12 @@ def test_a_refusal_that_had_to_wait_for_etcd_leaves_time_to_say_hello_again() ->
     (grant,) = [w for w in rig.waiting if isinstance(w, c.GrantLease)]
     rig.waiting = []
     rig.after(rig.config.grace)
+    return agent, task, grant
+
+
+def test_a_refusal_that_had_to_wait_for_etcd_leaves_time_to_say_hello_again() -> None:
+    rig = Rig()
+    agent, task, grant = waiting_for_a_lease(rig)
     rig.do(e.JoinFailed("w1", grant.ticket, "etcd is out of space"))
     rig.after(rig.config.reattach_grace - 0.1)
     rig.do(e.StreamClosed("w1", agent.stream, e.StreamEnd.CLOSED))
@@ -67,15 +74,7 @@ def test_a_refusal_that_had_to_wait_for_etcd_leaves_time_to_say_hello_again() ->
 def test_who_gave_up_waiting_for_our_answer_may_say_hello_again() -> None:
     """The lease for its new session took longer than the agent's patience, and the grace is over by then."""
     rig = Rig()
-    agent = rig.worker()
-    task = rig.a_task().running_on(agent)
-    agent.held = [e.AttemptReport(rig.fence(task), e.ReportKind.STARTED)]
-    rig.end_lease("w1")
-    rig.depose()
-    rig.decide(agent.hello_event())
-    (grant,) = [w for w in rig.waiting if isinstance(w, c.GrantLease)]
-    rig.waiting = []
-    rig.after(rig.config.grace)
+    agent, task, grant = waiting_for_a_lease(rig)
     agent.end()
     rig.do(e.LeaseGranted("w1", grant.ticket, 9_000))
     rig.after(rig.config.reattach_grace - 0.1)
